@@ -1,0 +1,13 @@
+# Flags of our own code, as a target, so that generated code and dependencies keep theirs.
+add_library(cherry_flags INTERFACE)
+target_include_directories(cherry_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(cherry_flags INTERFACE -Wall -Wextra -Werror)
+
+# Sanitizers cover everything that does not link Torch.
+if(CHERRY_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
+elseif(CHERRY_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+endif()

@@ -1,0 +1,64 @@
+// The arithmetic of a model without a device: presets, parameters, FLOPs, memory.
+//
+// One planner serves `--dry-run` (in the coordinator) and the trainer's table before step 0. Pure functions,
+// thread-safe.
+#ifndef CHERRY_COMMON_MODEL_PLAN_H_
+#define CHERRY_COMMON_MODEL_PLAN_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cherry/v1/job.pb.h"
+#include "cherry/v1/resources.pb.h"
+
+namespace cherry {
+
+// A ModelConfig with every field known.
+struct ModelShape {
+  int64_t layers = 0;
+  int64_t dim = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t ffn_dim = 0;
+  int64_t vocab = 0;
+  bool tied_embeddings = false;
+  bool qk_norm = false;
+  double rope_theta = 10000.0;
+  double norm_eps = 1e-5;
+  double init_std = 0.02;
+
+  int64_t head_dim() const { return dim / heads; }
+};
+
+// Names in the order in which ListPresets shows them.
+std::vector<std::string> PresetNames();
+
+// The preset's shape; vocab 0 where it comes from the dataset. Unknown: NOT_FOUND naming the nearest.
+absl::StatusOr<v1::ModelConfig> PresetConfig(absl::string_view name);
+
+// Preset, then overriding fields, then defaults; `dataset_vocab` (0: unknown) where the config has none.
+// Errors name the field below `model.`.
+absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& config, int64_t dataset_vocab);
+
+// Every field of the shape as a config, for resolved specs.
+v1::ModelConfig ToConfig(const ModelShape& shape);
+
+// A tied embedding counts once.
+int64_t CountParameters(const ModelShape& shape);
+
+// Forward and backward: 6 * (parameters in matrix products) + 6 * layers * dim * sequence_length: the
+// causal half of attention's 12 L d T. An embedding look-up is no product; the head is.
+double FlopsPerToken(const ModelShape& shape, int64_t sequence_length);
+
+// `bytes_per_element` of compute: 4 for fp32, 2 for bf16 (masters and moments stay 4).
+v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train, int bytes_per_element);
+
+// The plan of a resolved spec with `ranks` ranks; `train_tokens` of its training split.
+absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t train_tokens);
+
+}  // namespace cherry
+
+#endif  // CHERRY_COMMON_MODEL_PLAN_H_

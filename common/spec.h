@@ -1,0 +1,46 @@
+// Checks a job's spec and fills in its defaults: the same code for a dry run and for a run.
+//
+// Pure functions, thread-safe. Errors carry ErrorInfo with the field's path in the job file.
+#ifndef CHERRY_COMMON_SPEC_H_
+#define CHERRY_COMMON_SPEC_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cherry/v1/job.pb.h"
+#include "cherry/v1/resources.pb.h"
+
+namespace cherry {
+
+struct SpecContext {
+  // The datasets that data.train and data.valid name; null when not registered.
+  const v1::Dataset* train = nullptr;
+  const v1::Dataset* valid = nullptr;
+  // Model of the checkpoint that `from`, `continue` or model.like means, when there is one.
+  const v1::ModelConfig* parent_model = nullptr;
+};
+
+// Returns the spec with every default filled in, or the first thing that is wrong with it: names, ranges,
+// divisibility, presets, datasets, vocabulary, what a kind needs and forbids.
+absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecContext& context);
+
+// "ko/train" -> {"ko", "train"}
+struct SplitRef {
+  std::string dataset;
+  std::string split;
+};
+absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view field);
+
+// World sizes in [ranks.min, ranks.max], largest first, that divide global_batch_size / micro_batch_size.
+std::vector<int> FeasibleRanks(const v1::JobSpec& resolved);
+
+// The candidate with the smallest edit distance to `word`, also through `aliases`' usual names ("lr" ->
+// "learning_rate"); empty when none is near.
+std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace cherry
+
+#endif  // CHERRY_COMMON_SPEC_H_
