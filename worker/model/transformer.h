@@ -1,0 +1,89 @@
+// A decoder-only transformer of the Llama family, numerically Hugging Face's LlamaForCausalLM (with `qk_norm`,
+// Qwen3's per-head norms of query and key before RoPE).
+//
+// One object per rank, not thread-safe. Torch's exceptions (out of memory, a wrong shape) pass through: the
+// trainer stops them in one place.
+#ifndef CHERRY_WORKER_MODEL_TRANSFORMER_H_
+#define CHERRY_WORKER_MODEL_TRANSFORMER_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "common/model_plan.h"
+#include "worker/model/parameters.h"
+
+namespace cherry::trainer {
+
+// Keys and values of the tokens decoded so far; one per sequence being generated.
+struct KvCache {
+  std::vector<at::Tensor> keys;    // Per layer [1, capacity, kv_heads, head_dim], after RoPE.
+  std::vector<at::Tensor> values;  // Per layer [1, capacity, kv_heads, head_dim].
+  int64_t length = 0;              // Positions in use.
+};
+
+// A differentiable loss.
+struct LossSum {
+  at::Tensor sum;    // fp32 scalar: cross-entropy in nats summed over the counted targets.
+  at::Tensor count;  // int64 scalar on the device of the targets: how many were counted.
+};
+
+class Transformer {
+ public:
+  struct Options {
+    at::Device device = at::Device(at::kCPU);
+    // Type of products and activations; masters, norms, softmax and loss are fp32. bf16 is meant for cuda.
+    at::ScalarType compute = at::kFloat;
+    // Keep only each layer's input and run the layer again in backward. Changes no bit of any result.
+    bool recompute_layers = false;
+  };
+
+  // REQUIRES: a shape from ResolveModel. Weights from `seed` (see Parameters).
+  Transformer(const ModelShape& shape, const Options& options, uint64_t seed);
+
+  const ModelShape& shape() const { return shape_; }
+  Parameters& parameters() { return parameters_; }
+  const Parameters& parameters() const { return parameters_; }
+
+  // tokens [b, t] int64 on the model's device -> states after the last norm [b, t, dim].
+  at::Tensor Hidden(const at::Tensor& tokens);
+
+  // hidden [..., dim] -> fp32 logits [..., vocab].
+  at::Tensor Logits(const at::Tensor& hidden);
+
+  // The loss of predicting targets[i, j] from tokens[i, 0..j]; both [b, t] int64. A target of -100 is not
+  // counted. Run backward on `sum` as it is and give AdamW the factor 1 / count of the whole step.
+  LossSum Loss(const at::Tensor& tokens, const at::Tensor& targets);
+
+  // Feeds ids [1, t] (the prompt, then one token at a time) and returns fp32 logits [vocab] of the last
+  // position: those of a full forward. Records no gradient. A new KvCache starts a new sequence.
+  at::Tensor Decode(const at::Tensor& ids, KvCache* cache);
+
+ private:
+  // Indices into parameters().list().
+  struct Layer {
+    int64_t input_norm, q, k, v, q_norm, k_norm, o, post_norm, gate, up, down;
+  };
+
+  at::Tensor Weight(int64_t index) const;  // In the compute type.
+  at::Tensor RunLayer(const Layer& layer, const at::Tensor& x);
+  at::Tensor RecomputedLayer(const Layer& layer, const at::Tensor& x);
+  at::Tensor AttentionInput(const Layer& layer, const at::Tensor& x, at::Tensor* q, at::Tensor* k, at::Tensor* v);
+  at::Tensor FinishLayer(const Layer& layer, const at::Tensor& x, const at::Tensor& attention);
+  void EnsureRope(int64_t positions);
+
+  ModelShape shape_;
+  Options options_;
+  Parameters parameters_;
+  std::vector<Layer> layers_;
+  int64_t embedding_ = 0, final_norm_ = 0, head_ = 0;
+  at::Tensor cos_, sin_;  // fp32 [positions, head_dim / 2].
+};
+
+// The parameters of a shape in the order of Parameters::list().
+std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape);
+
+}  // namespace cherry::trainer
+
+#endif  // CHERRY_WORKER_MODEL_TRANSFORMER_H_
