@@ -1,0 +1,233 @@
+#include "common/model_plan.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/spec.h"
+#include "common/status.h"
+
+namespace cherry {
+namespace {
+
+struct PresetEntry {
+  const char* name;
+  int32_t layers;
+  int32_t dim;
+  int32_t heads;
+  int32_t ffn_dim;
+  int32_t vocab;  // 0: from the dataset.
+  bool tied;
+};
+
+constexpr PresetEntry kPresets[] = {
+    {"tiny", 4, 128, 4, 384, 0, false},
+    {"mini", 6, 256, 4, 768, 0, false},
+    {"small", 8, 512, 8, 1408, 0, false},
+    {"llama-124m", 12, 768, 12, 2048, 0, true},
+    {"cherry-227m", 6, 1280, 20, 3200, 44544, false},
+    {"cherry-566m", 24, 1280, 20, 3200, 44544, false},
+    {"cherry-1b", 48, 1280, 20, 3200, 44544, false},
+};
+
+absl::Status CheckRange(absl::string_view field, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) {
+    return absl::OkStatus();
+  }
+  return InvalidField("OUT_OF_RANGE", field, absl::StrCat(field, ": ", value, " is not in ", low, "..", high),
+                      absl::StrCat("give a value from ", low, " to ", high));
+}
+
+absl::Status CheckDivides(absl::string_view field, int64_t part, absl::string_view whole_name,
+                          int64_t whole) {
+  if (whole % part == 0) {
+    return absl::OkStatus();
+  }
+  return InvalidField("NOT_DIVISIBLE", field,
+                      absl::StrCat(field, ": ", part, " does not divide ", whole_name, " = ", whole),
+                      absl::StrCat("change ", field, " or ", whole_name));
+}
+
+absl::Status CheckShape(const ModelShape& shape) {
+  RETURN_IF_ERROR(CheckRange("model.layers", shape.layers, 1, 512));
+  RETURN_IF_ERROR(CheckRange("model.dim", shape.dim, 2, 65536));
+  RETURN_IF_ERROR(CheckRange("model.heads", shape.heads, 1, 1024));
+  RETURN_IF_ERROR(CheckRange("model.kv_heads", shape.kv_heads, 1, 1024));
+  RETURN_IF_ERROR(CheckRange("model.ffn_dim", shape.ffn_dim, 1, 1 << 20));
+  RETURN_IF_ERROR(CheckRange("model.vocab", shape.vocab, 2, 1 << 24));
+  RETURN_IF_ERROR(CheckDivides("model.heads", shape.heads, "model.dim", shape.dim));
+  RETURN_IF_ERROR(CheckDivides("model.kv_heads", shape.kv_heads, "model.heads", shape.heads));
+  if (shape.head_dim() % 2 != 0) {
+    return InvalidField("NOT_DIVISIBLE", "model.heads",
+                        absl::StrCat("model.heads: ", shape.heads, " heads of dim ", shape.dim, " have ",
+                                     shape.head_dim(), " channels each, an odd number"),
+                        "RoPE turns pairs of channels: make model.dim / model.heads even");
+  }
+  for (const auto& [field, value] : {std::pair<const char*, double>{"model.rope_theta", shape.rope_theta},
+                                     {"model.norm_eps", shape.norm_eps},
+                                     {"model.init_std", shape.init_std}}) {
+    if (!(value > 0.0 && value < 1e12)) {
+      return InvalidField("OUT_OF_RANGE", field,
+                          absl::StrCat(field, ": ", value, " is not a positive number"),
+                          "leave it out for the default");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckVocabulary(const ModelShape& shape, int64_t dataset_vocab) {
+  if (shape.vocab == 0) {
+    return InvalidField("VOCABULARY_UNKNOWN", "model.vocab",
+                        "model.vocab: neither the job nor its dataset gives it",
+                        "give model.vocab, or data.train with a registered dataset");
+  }
+  if (shape.vocab < dataset_vocab) {
+    return InvalidField(
+        "VOCABULARY_MISMATCH", "model.vocab",
+        absl::StrCat("model.vocab: ", shape.vocab, " is smaller than the dataset's ", dataset_vocab),
+        absl::StrCat("use ", dataset_vocab, " or more (the rest is padding), or leave it out"));
+  }
+  return absl::OkStatus();
+}
+
+// Elements of the weight matrices of one layer.
+int64_t LayerMatrices(const ModelShape& shape) {
+  const int64_t kv_dim = shape.kv_heads * shape.head_dim();
+  return 2 * shape.dim * shape.dim + 2 * shape.dim * kv_dim + 3 * shape.dim * shape.ffn_dim;
+}
+
+}  // namespace
+
+std::vector<std::string> PresetNames() {
+  std::vector<std::string> names;
+  for (const PresetEntry& preset : kPresets) {
+    names.push_back(preset.name);
+  }
+  return names;
+}
+
+absl::StatusOr<v1::ModelConfig> PresetConfig(absl::string_view name) {
+  for (const PresetEntry& preset : kPresets) {
+    if (name == preset.name) {
+      v1::ModelConfig config;
+      config.set_preset(preset.name);
+      config.set_layers(preset.layers);
+      config.set_dim(preset.dim);
+      config.set_heads(preset.heads);
+      config.set_ffn_dim(preset.ffn_dim);
+      config.set_tied_embeddings(preset.tied);
+      if (preset.vocab != 0) {
+        config.set_vocab(preset.vocab);
+      }
+      return config;
+    }
+  }
+  const std::string near = Nearest(name, PresetNames());
+  return Error(absl::StatusCode::kNotFound, "PRESET_UNKNOWN", "model.preset",
+               absl::StrCat("model.preset: there is no '", name, "'"),
+               near.empty() ? absl::StrCat("use one of ", absl::StrJoin(PresetNames(), ", "))
+                            : absl::StrCat("did you mean ", near, "? `cherry get presets` lists all"));
+}
+
+absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t dataset_vocab) {
+  v1::ModelConfig config;
+  if (!given.preset().empty()) {
+    ASSIGN_OR_RETURN(config, PresetConfig(given.preset()));
+  }
+  config.MergeFrom(given);
+  for (const auto& [field, present] : {std::pair<const char*, bool>{"layers", config.has_layers()},
+                                       {"dim", config.has_dim()},
+                                       {"heads", config.has_heads()},
+                                       {"ffn_dim", config.has_ffn_dim()}}) {
+    if (!present) {
+      return InvalidField("FIELD_REQUIRED", absl::StrCat("model.", field),
+                          absl::StrCat("model.", field, ": neither it nor model.preset is given"),
+                          "give model.preset (e.g. tiny), or layers, dim, heads and ffn_dim");
+    }
+  }
+  ModelShape shape;
+  shape.layers = config.layers();
+  shape.dim = config.dim();
+  shape.heads = config.heads();
+  shape.kv_heads = config.has_kv_heads() ? config.kv_heads() : config.heads();
+  shape.ffn_dim = config.ffn_dim();
+  shape.vocab = config.has_vocab() ? config.vocab() : dataset_vocab;
+  shape.tied_embeddings = config.tied_embeddings();
+  shape.qk_norm = config.qk_norm();
+  shape.rope_theta = config.has_rope_theta() ? config.rope_theta() : shape.rope_theta;
+  shape.norm_eps = config.has_norm_eps() ? config.norm_eps() : shape.norm_eps;
+  shape.init_std = config.has_init_std() ? config.init_std() : shape.init_std;
+  RETURN_IF_ERROR(CheckVocabulary(shape, dataset_vocab));
+  RETURN_IF_ERROR(CheckShape(shape));
+  return shape;
+}
+
+v1::ModelConfig ToConfig(const ModelShape& shape) {
+  v1::ModelConfig config;
+  config.set_layers(static_cast<int32_t>(shape.layers));
+  config.set_dim(static_cast<int32_t>(shape.dim));
+  config.set_heads(static_cast<int32_t>(shape.heads));
+  config.set_kv_heads(static_cast<int32_t>(shape.kv_heads));
+  config.set_ffn_dim(static_cast<int32_t>(shape.ffn_dim));
+  config.set_vocab(static_cast<int32_t>(shape.vocab));
+  config.set_tied_embeddings(shape.tied_embeddings);
+  config.set_qk_norm(shape.qk_norm);
+  config.set_rope_theta(shape.rope_theta);
+  config.set_norm_eps(shape.norm_eps);
+  config.set_init_std(shape.init_std);
+  return config;
+}
+
+int64_t CountParameters(const ModelShape& shape) {
+  const int64_t norms = 2 * shape.dim + (shape.qk_norm ? 2 * shape.head_dim() : 0);
+  const int64_t embeddings = (shape.tied_embeddings ? 1 : 2) * shape.vocab * shape.dim;
+  return shape.layers * (LayerMatrices(shape) + norms) + embeddings + shape.dim;
+}
+
+double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
+  const double in_products =
+      static_cast<double>(shape.layers * LayerMatrices(shape) + shape.vocab * shape.dim);
+  return 6.0 * in_products + 6.0 * static_cast<double>(shape.layers * shape.dim * sequence_length);
+}
+
+v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train, int bytes_per_element) {
+  const int64_t parameters = CountParameters(shape);
+  const int64_t tokens = int64_t{train.micro_batch_size()} * train.sequence_length();
+  const int64_t kv_dim = shape.kv_heads * shape.head_dim();
+  // What backward needs of one layer and token: two norms' inputs and outputs, q, k, v before and after
+  // RoPE, attention's output, and the four FFN tensors of SwiGLU.
+  const int64_t per_layer = 8 * shape.dim + 3 * kv_dim + 4 * shape.ffn_dim;
+  const bool recompute = train.activation_checkpoint() == v1::TrainConfig::FULL;
+  const int64_t kept = recompute ? shape.layers * shape.dim + per_layer : shape.layers * per_layer;
+  v1::MemoryPlan plan;
+  // Below fp32, compute has its own copy of the fp32 master weights.
+  plan.set_weights(parameters * 4 + (bytes_per_element < 4 ? parameters * bytes_per_element : 0));
+  plan.set_gradients(parameters * 4);
+  plan.set_optimizer(parameters * 8);
+  plan.set_activations(tokens * kept * bytes_per_element);
+  plan.set_logits(2 * tokens * shape.vocab * 4);
+  plan.set_snapshot(parameters * 12);
+  plan.set_total(plan.weights() + plan.gradients() + plan.optimizer() + plan.activations() + plan.logits() +
+                 plan.snapshot());
+  return plan;
+}
+
+absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t train_tokens) {
+  ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(resolved.model(), 0));
+  const v1::TrainConfig& train = resolved.train();
+  v1::Plan plan;
+  plan.set_parameters(CountParameters(shape));
+  plan.set_active_parameters(plan.parameters());
+  plan.set_flops_per_token(FlopsPerToken(shape, train.sequence_length()));
+  plan.set_tokens(train.steps() * train.global_batch_size() * train.sequence_length());
+  plan.set_total_flops(plan.flops_per_token() * static_cast<double>(plan.tokens()));
+  plan.set_checkpoint_bytes(plan.parameters() * 12);
+  *plan.mutable_memory_per_rank() = PlanMemory(shape, train, train.dtype() == v1::TrainConfig::BF16 ? 2 : 4);
+  plan.set_ranks(ranks);
+  plan.set_accumulation_steps(train.global_batch_size() / std::max(1, train.micro_batch_size() * ranks));
+  plan.set_epochs(train_tokens > 0 ? static_cast<double>(plan.tokens()) / static_cast<double>(train_tokens)
+                                   : 0.0);
+  return plan;
+}
+
+}  // namespace cherry

@@ -1,0 +1,448 @@
+#include "common/spec.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/ids.h"
+#include "common/model_plan.h"
+#include "common/status.h"
+
+namespace cherry {
+namespace {
+
+constexpr int64_t kMaxSteps = 1'000'000'000;
+
+absl::Status OutOfRange(absl::string_view field, absl::string_view value, absl::string_view range) {
+  return InvalidField("OUT_OF_RANGE", field, absl::StrCat(field, ": ", value, " is not in ", range),
+                      absl::StrCat("give a value in ", range));
+}
+
+absl::Status CheckInteger(absl::string_view field, int64_t value, int64_t low, int64_t high) {
+  if (value < low || value > high) {
+    return OutOfRange(field, absl::StrCat(value), absl::StrCat(low, "..", high));
+  }
+  return absl::OkStatus();
+}
+
+// low <= value < high; false for NaN.
+absl::Status CheckReal(absl::string_view field, double value, double low, double high) {
+  if (!(value >= low && value < high)) {
+    return OutOfRange(field, absl::StrCat(value), absl::StrCat("[", low, ", ", high, ")"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckIdentity(const v1::JobSpec& spec) {
+  if (spec.kind() == v1::JobSpec::KIND_UNSPECIFIED) {
+    return InvalidField("FIELD_REQUIRED", "kind", "kind: is not given",
+                        "use one of pretrain, sgt, compress, fuse, evaluate");
+  }
+  if (spec.kind() != v1::JobSpec::PRETRAIN) {
+    return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
+                 absl::StrCat("kind: this version does not run ", v1::JobSpec::Kind_Name(spec.kind())),
+                 "use pretrain");
+  }
+  if (spec.has_matrix()) {
+    return Error(absl::StatusCode::kUnimplemented, "MATRIX_NOT_SUPPORTED", "matrix",
+                 "matrix: this version does not expand it", "submit one job for each combination");
+  }
+  if (spec.name().empty() == spec.generate_name().empty()) {
+    return InvalidField("FIELD_REQUIRED", "name", "name: give either name or generate_name",
+                        "for example name: ko-base, or generate_name: ko-");
+  }
+  if (!spec.name().empty()) {
+    RETURN_IF_ERROR(ValidateName(spec.name(), "name"));
+  } else {
+    RETURN_IF_ERROR(ValidateName(absl::StrCat(spec.generate_name(), "00000"), "generate_name"));
+  }
+  if (!spec.namespace_().empty()) {
+    RETURN_IF_ERROR(ValidateName(spec.namespace_(), "namespace"));
+  }
+  RETURN_IF_ERROR(CheckInteger("priority", spec.priority(), -1000, 1000));
+  RETURN_IF_ERROR(CheckInteger("labels (number of)", spec.labels_size(), 0, 32));
+  for (const auto& [key, value] : spec.labels()) {
+    if (key.empty() || key.size() > 63 || value.size() > 63) {
+      return InvalidField("LABEL_INVALID", "labels",
+                          absl::StrCat("labels: '", key.substr(0, 80), "' is too long or empty"),
+                          "use keys of 1 to 63 and values of up to 63 characters");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A kind's own section in a job of another kind is a mistake, not something to ignore.
+absl::Status CheckSections(const v1::JobSpec& spec) {
+  const std::pair<const char*, bool> foreign[] = {{"sgt", spec.has_sgt()},
+                                                  {"compress", spec.has_compress()},
+                                                  {"experts", spec.experts_size() > 0},
+                                                  {"fuse", spec.has_fuse()},
+                                                  {"multi_token", spec.has_multi_token()},
+                                                  {"evaluate", spec.has_evaluate()}};
+  for (const auto& [field, present] : foreign) {
+    if (present) {
+      return InvalidField("FIELD_NOT_ALLOWED", field,
+                          absl::StrCat(field, ": a pretrain job has no such section"),
+                          absl::StrCat("remove it, or change kind"));
+    }
+  }
+  if (spec.has_from() && spec.has_continue_()) {
+    return InvalidField("FIELD_NOT_ALLOWED", "continue", "continue: is given together with from",
+                        "use from for weights only, continue to go on with everything");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveResources(v1::Resources* resources) {
+  v1::RankRange* ranks = resources->mutable_ranks();
+  if (ranks->min() == 0 && ranks->max() == 0) {
+    ranks->set_min(1);
+    ranks->set_max(1);
+  } else if (ranks->min() == 0) {
+    ranks->set_min(1);
+  } else if (ranks->max() == 0) {
+    ranks->set_max(ranks->min());
+  }
+  RETURN_IF_ERROR(CheckInteger("resources.ranks.min", ranks->min(), 1, 4096));
+  RETURN_IF_ERROR(CheckInteger("resources.ranks.max", ranks->max(), 1, 4096));
+  if (ranks->max() < ranks->min()) {
+    return InvalidField(
+        "OUT_OF_RANGE", "resources.ranks.max",
+        absl::StrCat("resources.ranks.max: ", ranks->max(), " is less than min = ", ranks->min()),
+        "give max >= min");
+  }
+  return CheckInteger("resources.ranks_per_host", resources->ranks_per_host(), 0, 4096);
+}
+
+absl::Status ResolveOptimizer(v1::OptimizerConfig* optimizer) {
+  if (!optimizer->has_learning_rate()) optimizer->set_learning_rate(1e-3);
+  if (!optimizer->has_eps()) optimizer->set_eps(1e-8);
+  if (!optimizer->has_weight_decay()) optimizer->set_weight_decay(0.1);
+  if (!optimizer->has_max_grad_norm()) optimizer->set_max_grad_norm(1.0);
+  if (optimizer->betas_size() == 0) {
+    optimizer->add_betas(0.9);
+    optimizer->add_betas(0.95);
+  }
+  const std::string at = "train.optimizer.";
+  RETURN_IF_ERROR(CheckReal(at + "learning_rate", optimizer->learning_rate(), 0.0, 10.0));
+  RETURN_IF_ERROR(CheckReal(at + "weight_decay", optimizer->weight_decay(), 0.0, 10.0));
+  RETURN_IF_ERROR(CheckReal(at + "max_grad_norm", optimizer->max_grad_norm(), 0.0, 1e9));
+  RETURN_IF_ERROR(CheckReal(at + "eps", optimizer->eps(), 0.0, 1.0));
+  if (optimizer->betas_size() != 2) {
+    return InvalidField("OUT_OF_RANGE", at + "betas",
+                        absl::StrCat(at, "betas: has ", optimizer->betas_size(), " values"),
+                        "give two, e.g. [0.9, 0.95]");
+  }
+  for (int i = 0; i < 2; ++i) {
+    RETURN_IF_ERROR(CheckReal(absl::StrCat(at, "betas[", i, "]"), optimizer->betas(i), 0.0, 1.0));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveSchedule(int64_t steps, double learning_rate, v1::LrScheduler* schedule) {
+  if (!schedule->has_warmup_steps()) schedule->set_warmup_steps(std::min<int64_t>(1000, steps / 10));
+  if (!schedule->has_min_lr()) schedule->set_min_lr(learning_rate / 10.0);
+  RETURN_IF_ERROR(CheckInteger("train.lr_scheduler.warmup_steps", schedule->warmup_steps(), 0, steps));
+  if (!(schedule->min_lr() >= 0.0 && schedule->min_lr() <= learning_rate)) {
+    return OutOfRange("train.lr_scheduler.min_lr", absl::StrCat(schedule->min_lr()),
+                      absl::StrCat("[0, learning_rate = ", learning_rate, "]"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveTrain(v1::TrainConfig* train) {
+  if (!train->has_steps()) train->set_steps(1000);
+  if (!train->has_sequence_length()) train->set_sequence_length(256);
+  if (!train->has_global_batch_size()) train->set_global_batch_size(16);
+  if (!train->has_micro_batch_size()) train->set_micro_batch_size(4);
+  if (!train->has_seed()) train->set_seed(1);
+  if (!train->has_deterministic()) train->set_deterministic(false);
+  RETURN_IF_ERROR(CheckInteger("train.steps", train->steps(), 1, kMaxSteps));
+  RETURN_IF_ERROR(CheckInteger("train.sequence_length", train->sequence_length(), 2, 1 << 20));
+  RETURN_IF_ERROR(CheckInteger("train.global_batch_size", train->global_batch_size(), 1, 1 << 24));
+  RETURN_IF_ERROR(CheckInteger("train.micro_batch_size", train->micro_batch_size(), 1, 1 << 16));
+  RETURN_IF_ERROR(CheckInteger("train.seed", train->seed(), 0, int64_t{1} << 53));
+  RETURN_IF_ERROR(ResolveOptimizer(train->mutable_optimizer()));
+  return ResolveSchedule(train->steps(), train->optimizer().learning_rate(), train->mutable_lr_scheduler());
+}
+
+absl::Status CheckBatch(const v1::JobSpec& spec) {
+  if (!FeasibleRanks(spec).empty()) {
+    return absl::OkStatus();
+  }
+  const v1::TrainConfig& train = spec.train();
+  const int64_t unit = int64_t{train.micro_batch_size()} * spec.resources().ranks().min();
+  const int64_t below = train.global_batch_size() / unit * unit;
+  const std::string near = below > 0 ? absl::StrCat(below, " or ", below + unit) : absl::StrCat(below + unit);
+  return InvalidField("BATCH_NOT_DIVISIBLE", "train.global_batch_size",
+                      absl::StrCat("train.global_batch_size: ", train.global_batch_size(),
+                                   " is not a multiple of micro_batch_size * ranks = ", unit),
+                      absl::StrCat("use ", near, ", or change train.micro_batch_size"));
+}
+
+absl::Status CheckSplit(absl::string_view field, const std::string& given, const v1::Dataset* dataset,
+                        int64_t window) {
+  ASSIGN_OR_RETURN(const SplitRef ref, ParseSplitRef(given, field));
+  if (dataset == nullptr) {
+    return Error(absl::StatusCode::kNotFound, "DATASET_UNKNOWN", field,
+                 absl::StrCat(field, ": no dataset '", ref.dataset, "' is registered"),
+                 absl::StrCat("`cherry get datasets` lists them; `cherry data prepare --name ", ref.dataset,
+                              " ...` makes one"));
+  }
+  std::vector<std::string> splits;
+  for (const v1::Split& split : dataset->splits()) {
+    splits.push_back(absl::StrCat(ref.dataset, "/", split.name()));
+    if (split.name() != ref.split) {
+      continue;
+    }
+    if (split.tokens() < window + 1) {
+      return InvalidField("DATASET_TOO_SMALL", field,
+                          absl::StrCat(field, ": '", given, "' has ", split.tokens(),
+                                       " tokens, fewer than one sample of ", window, " + 1"),
+                          "use more text, or a smaller train.sequence_length");
+    }
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kNotFound, "SPLIT_UNKNOWN", field,
+               absl::StrCat(field, ": dataset '", ref.dataset, "' has no split '", ref.split, "'"),
+               absl::StrCat("use one of ", absl::StrJoin(splits, ", ")));
+}
+
+absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec) {
+  if (spec->data().train().empty()) {
+    return InvalidField("FIELD_REQUIRED", "data.train", "data.train: is not given",
+                        "name a prepared dataset, e.g. ko/train");
+  }
+  if (spec->data().targets() == v1::DataConfig::RESPONSES) {
+    return Error(absl::StatusCode::kUnimplemented, "TARGETS_NOT_SUPPORTED", "data.targets",
+                 "data.targets: this version supervises all tokens only", "use all");
+  }
+  const int64_t window = spec->train().sequence_length();
+  RETURN_IF_ERROR(CheckSplit("data.train", spec->data().train(), context.train, window));
+  if (spec->data().valid().empty()) {
+    return InvalidField("FIELD_REQUIRED", "data.valid", "data.valid: is not given",
+                        "name the held-out split, e.g. ko/valid: every checkpoint is measured on it");
+  }
+  RETURN_IF_ERROR(CheckSplit("data.valid", spec->data().valid(), context.valid, window));
+  if (context.train->tokenizer_hash() != context.valid->tokenizer_hash()) {
+    return InvalidField("TOKENIZER_MISMATCH", "data.valid",
+                        absl::StrCat("data.valid: '", spec->data().valid(), "' has another tokenizer than '",
+                                     spec->data().train(), "'"),
+                        "prepare it with `--tokenizer` of the training dataset");
+  }
+  return absl::OkStatus();
+}
+
+// A shape given beside a parent must be the parent's.
+absl::Status ResolveModelSection(const SpecContext& context, v1::JobSpec* spec) {
+  const int64_t vocab = context.train == nullptr ? 0 : context.train->vocab();
+  v1::ModelConfig given = spec->model();
+  if (context.parent_model != nullptr) {
+    v1::ModelConfig merged = *context.parent_model;
+    given.clear_like();
+    if (!given.preset().empty()) {
+      ASSIGN_OR_RETURN(v1::ModelConfig preset, PresetConfig(given.preset()));
+      preset.MergeFrom(given);
+      given = preset;
+    }
+    merged.MergeFrom(given);
+    merged.clear_preset();
+    ASSIGN_OR_RETURN(const ModelShape parent, ResolveModel(*context.parent_model, 0));
+    ASSIGN_OR_RETURN(const ModelShape wanted, ResolveModel(merged, vocab));
+    if (!spec->model().has_like() &&
+        ToConfig(parent).SerializeAsString() != ToConfig(wanted).SerializeAsString()) {
+      return InvalidField("MODEL_MISMATCH", "model", "model: differs from the model it starts from",
+                          "leave model out, or start from random weights");
+    }
+    *spec->mutable_model() = ToConfig(wanted);
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(given, vocab));
+  const std::string preset = given.preset();
+  *spec->mutable_model() = ToConfig(shape);
+  spec->mutable_model()->set_preset(preset);
+  return absl::OkStatus();
+}
+
+absl::Status ResolveRest(v1::JobSpec* spec) {
+  v1::ValidationConfig* validation = spec->mutable_validation();
+  if (!validation->has_every_steps()) validation->set_every_steps(50);
+  if (!validation->has_max_sequences()) validation->set_max_sequences(0);
+  RETURN_IF_ERROR(CheckInteger("validation.every_steps", validation->every_steps(), 1, kMaxSteps));
+  RETURN_IF_ERROR(CheckInteger("validation.max_sequences", validation->max_sequences(), 0, int64_t{1} << 40));
+  v1::CheckpointConfig* checkpoint = spec->mutable_checkpoint();
+  if (!checkpoint->has_every_steps()) checkpoint->set_every_steps(100);
+  if (!checkpoint->has_keep_last()) checkpoint->set_keep_last(2);
+  if (!checkpoint->has_keep_best()) checkpoint->set_keep_best(true);
+  if (!checkpoint->has_keep_every()) checkpoint->set_keep_every(0);
+  RETURN_IF_ERROR(CheckInteger("checkpoint.every_steps", checkpoint->every_steps(), 1, kMaxSteps));
+  RETURN_IF_ERROR(CheckInteger("checkpoint.keep_last", checkpoint->keep_last(), 1, 10000));
+  RETURN_IF_ERROR(CheckInteger("checkpoint.keep_every", checkpoint->keep_every(), 0, kMaxSteps));
+  v1::Limits* limits = spec->mutable_limits();
+  if (!limits->has_retries()) limits->set_retries(3);
+  RETURN_IF_ERROR(CheckInteger("limits.retries", limits->retries(), 0, 1000));
+  if (limits->has_time() && limits->time().seconds() <= 0) {
+    return OutOfRange("limits.time", absl::StrCat(limits->time().seconds(), "s"), "1s and more");
+  }
+  return absl::OkStatus();
+}
+
+int EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<int> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    int diagonal = row[0];
+    row[0] = static_cast<int>(i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const int above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+// What other tools call our fields.
+const std::map<std::string, std::string, std::less<>>& Aliases() {
+  static const auto* const aliases = new std::map<std::string, std::string, std::less<>>{
+      {"lr", "learning_rate"},
+      {"max_lr", "learning_rate"},
+      {"min_learning_rate", "min_lr"},
+      {"seq_len", "sequence_length"},
+      {"seq_length", "sequence_length"},
+      {"max_seq_len", "sequence_length"},
+      {"block_size", "sequence_length"},
+      {"context_length", "sequence_length"},
+      {"max_length", "sequence_length"},
+      {"max_steps", "steps"},
+      {"num_steps", "steps"},
+      {"max_iters", "steps"},
+      {"train_iters", "steps"},
+      {"iterations", "steps"},
+      {"epochs", "steps"},
+      {"num_train_epochs", "steps"},
+      {"batch_size", "global_batch_size"},
+      {"train_batch_size", "global_batch_size"},
+      {"gradient_accumulation_steps", "global_batch_size"},
+      {"accumulate_grad_batches", "global_batch_size"},
+      {"per_device_train_batch_size", "micro_batch_size"},
+      {"micro_batch", "micro_batch_size"},
+      {"warmup", "warmup_steps"},
+      {"warmup_iters", "warmup_steps"},
+      {"num_warmup_steps", "warmup_steps"},
+      {"grad_clip", "max_grad_norm"},
+      {"clip_grad", "max_grad_norm"},
+      {"gradient_clip_val", "max_grad_norm"},
+      {"scheduler", "lr_scheduler"},
+      {"lr_scheduler_type", "lr_scheduler"},
+      {"precision", "dtype"},
+      {"gradient_checkpointing", "activation_checkpoint"},
+      {"recompute", "activation_checkpoint"},
+      {"random_seed", "seed"},
+      {"num_layers", "layers"},
+      {"n_layer", "layers"},
+      {"n_layers", "layers"},
+      {"num_hidden_layers", "layers"},
+      {"hidden_size", "dim"},
+      {"d_model", "dim"},
+      {"n_embd", "dim"},
+      {"n_head", "heads"},
+      {"n_heads", "heads"},
+      {"num_heads", "heads"},
+      {"num_attention_heads", "heads"},
+      {"num_key_value_heads", "kv_heads"},
+      {"n_kv_heads", "kv_heads"},
+      {"intermediate_size", "ffn_dim"},
+      {"ffn_hidden_size", "ffn_dim"},
+      {"d_ff", "ffn_dim"},
+      {"vocab_size", "vocab"},
+      {"tie_word_embeddings", "tied_embeddings"},
+      {"rms_norm_eps", "norm_eps"},
+      {"initializer_range", "init_std"},
+      {"gpus", "ranks"},
+      {"num_gpus", "ranks"},
+      {"nproc_per_node", "ranks"},
+      {"world_size", "ranks"},
+      {"workers", "ranks"},
+      {"replicas", "ranks"},
+      {"type", "kind"},
+      {"nodeSelector", "node_selector"},
+      {"eval_steps", "every_steps"},
+      {"eval_interval", "every_steps"},
+      {"save_steps", "every_steps"},
+      {"interval", "every_steps"},
+      {"save_total_limit", "keep_last"},
+      {"eval", "validation"},
+      {"max_retries", "retries"},
+      {"timeout", "time"},
+      {"dataset", "data"},
+      {"validation", "valid"}};
+  return *aliases;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecContext& context) {
+  RETURN_IF_ERROR(CheckIdentity(spec));
+  RETURN_IF_ERROR(CheckSections(spec));
+  v1::JobSpec resolved = spec;
+  if (resolved.namespace_().empty()) {
+    resolved.set_namespace_("default");
+  }
+  RETURN_IF_ERROR(ResolveResources(resolved.mutable_resources()));
+  RETURN_IF_ERROR(ResolveTrain(resolved.mutable_train()));
+  RETURN_IF_ERROR(CheckBatch(resolved));
+  RETURN_IF_ERROR(ResolveData(context, &resolved));
+  RETURN_IF_ERROR(ResolveModelSection(context, &resolved));
+  RETURN_IF_ERROR(ResolveRest(&resolved));
+  return resolved;
+}
+
+absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view field) {
+  const std::vector<std::string> parts = absl::StrSplit(text, '/');
+  if (parts.size() == 2 && ValidateName(parts[0], field).ok() && ValidateName(parts[1], field).ok()) {
+    return SplitRef{parts[0], parts[1]};
+  }
+  return InvalidField("DATASET_INVALID", field,
+                      absl::StrCat(field, ": '", text.substr(0, 200), "' is not DATASET/SPLIT"),
+                      "write it as ko/train");
+}
+
+std::vector<int> FeasibleRanks(const v1::JobSpec& resolved) {
+  const v1::TrainConfig& train = resolved.train();
+  std::vector<int> feasible;
+  if (train.micro_batch_size() <= 0 || train.global_batch_size() % train.micro_batch_size() != 0) {
+    return feasible;
+  }
+  const int micro_batches = train.global_batch_size() / train.micro_batch_size();
+  const v1::RankRange& ranks = resolved.resources().ranks();
+  for (int count = std::min(ranks.max(), micro_batches); count >= std::max(1, ranks.min()); --count) {
+    if (micro_batches % count == 0) {
+      feasible.push_back(count);
+    }
+  }
+  return feasible;
+}
+
+std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates) {
+  const auto alias = Aliases().find(std::string(word));
+  if (alias != Aliases().end() &&
+      std::find(candidates.begin(), candidates.end(), alias->second) != candidates.end()) {
+    return alias->second;
+  }
+  std::string best;
+  int best_distance = std::max<int>(2, static_cast<int>(word.size()) / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const int distance = EditDistance(word, candidate);
+    if (distance < best_distance && distance < static_cast<int>(candidate.size())) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+}  // namespace cherry
