@@ -3,7 +3,7 @@
 // NAME.bin: the tokens of all documents, one after another, little endian, 2 (uint16) or 4 (int32) bytes
 // each. NAME.idx: "MMIDIDX\0\0", version 1 (u64), dtype code (u8: 4 = int32, 8 = uint16), number of sequences
 // (u64), number of document bounds (u64), then int32 lengths[sequences], int64 byte offsets[sequences],
-// int64 document bounds[documents + 1].
+// int64 document bounds[documents + 1], which count sequences.
 #ifndef CHERRY_COMMON_TOKEN_FILE_H_
 #define CHERRY_COMMON_TOKEN_FILE_H_
 
@@ -22,7 +22,8 @@ namespace cherry {
 class TokenFileWriter {
  public:
   // `bytes_per_token` 2 or 4. `prefix` without .bin and .idx.
-  static absl::StatusOr<std::unique_ptr<TokenFileWriter>> Create(const std::string& prefix, int bytes_per_token);
+  static absl::StatusOr<std::unique_ptr<TokenFileWriter>> Create(const std::string& prefix,
+                                                                 int bytes_per_token);
   virtual ~TokenFileWriter() = default;
   // OUT_OF_RANGE for a token that does not fit.
   virtual absl::Status Add(absl::Span<const int32_t> document) = 0;
@@ -54,14 +55,22 @@ class TokenFile {
 
  private:
   TokenFile() = default;
+  absl::Status ReadHeader(const std::string& prefix);
+  absl::Status CheckIndex(const std::string& prefix);
+  template <typename T>
+  void Copy(int64_t begin, absl::Span<T> out) const;
+
   struct Map;
   std::unique_ptr<Map> bin_;
   std::unique_ptr<Map> idx_;
   int64_t tokens_ = 0;
+  int64_t sequences_ = 0;
   int64_t documents_ = 0;
   int bytes_per_token_ = 0;
+  // Into idx_, not aligned.
   const char* lengths_ = nullptr;
   const char* offsets_ = nullptr;
+  const char* bounds_ = nullptr;
 };
 
 }  // namespace cherry
