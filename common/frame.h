@@ -14,7 +14,8 @@ namespace cherry {
 
 inline constexpr uint32_t kMaxFrameBytes = 64u << 20;
 
-// Writes the whole frame, waiting as needed. EPIPE is kUnavailable (SIGPIPE is suppressed). One writer at a time.
+// Writes the whole frame, waiting as needed. EPIPE is kUnavailable (SIGPIPE is suppressed). One writer at a
+// time.
 absl::Status WriteFrame(int fd, const google::protobuf::MessageLite& message);
 
 // Waits for a whole frame and parses it. kOutOfRange: the other end has closed between two frames;

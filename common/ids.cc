@@ -54,9 +54,9 @@ absl::Status ValidateName(absl::string_view name, absl::string_view field) {
   if (valid) {
     return absl::OkStatus();
   }
-  return InvalidField("NAME_INVALID", field,
-                      absl::StrCat(field, ": '", name.substr(0, 80), "' is not a valid name"),
-                      "use 1 to 63 lower-case letters, digits and '-', starting with a letter and not ending in '-'");
+  return InvalidField(
+      "NAME_INVALID", field, absl::StrCat(field, ": '", name.substr(0, 80), "' is not a valid name"),
+      "use 1 to 63 lower-case letters, digits and '-', starting with a letter and not ending in '-'");
 }
 
 std::string JobName::Resource() const { return absl::StrCat("namespaces/", ns, "/jobs/", job); }

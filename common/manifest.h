@@ -44,7 +44,7 @@ struct Manifest {
   std::string code_version;
   std::optional<double> loss;
   std::optional<double> valid_loss;
-  v1::JobSpec spec;  // Resolved; stored as protobuf JSON with field names.
+  v1::JobSpec spec;    // Resolved; stored as protobuf JSON with field names.
   std::string parent;  // Checkpoint it started from, "" for random weights.
   std::vector<ManifestEntry> files;
 };
@@ -56,8 +56,9 @@ absl::StatusOr<Manifest> ManifestFromJson(absl::string_view json);
 // manifest.json of a directory, without checking the files.
 absl::StatusOr<Manifest> ReadManifest(const std::string& directory);
 
-// Reads every file back against its length and checksum. kDataLoss names the first bad file: "optimizer.safetensors:
-// checksum 12.. is not the manifest's 34..". A missing manifest is kDataLoss too: the save never ended.
+// Reads every file back against its length and checksum. kDataLoss names the first bad file:
+// "optimizer.safetensors: checksum 12.. is not the manifest's 34..". A missing manifest is kDataLoss too: the
+// save never ended.
 absl::StatusOr<Manifest> VerifyCheckpoint(const std::string& directory);
 
 }  // namespace cherry

@@ -1,5 +1,5 @@
-// The safetensors layout: a little-endian u64 header length, a JSON header (at most 100 MB), then the tensors'
-// bytes. Offsets must be in order, without gaps and overlaps.
+// The safetensors layout: a little-endian u64 header length, a JSON header (at most 100 MB), then the
+// tensors' bytes. Offsets must be in order, without gaps and overlaps.
 //
 // Reader: thread-safe after Open. Writer: not thread-safe.
 #ifndef CHERRY_COMMON_SAFETENSORS_H_

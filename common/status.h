@@ -13,7 +13,8 @@
 
 namespace cherry {
 
-// A status that carries ErrorInfo. `message` says what is wrong and names the value; `remedy` says what to do.
+// A status that carries ErrorInfo. `message` says what is wrong and names the value; `remedy` says what to
+// do.
 //   return Error(absl::StatusCode::kInvalidArgument, "OUT_OF_RANGE", "train.steps",
 //                "train.steps: 0 is not in 1..1000000000", "give at least 1");
 absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string_view field,
