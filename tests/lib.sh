@@ -1,21 +1,16 @@
-# Shared by the scripts here: phases with their times, and failures that name phase, log and remedy.
+# Shared by the scripts of this folder: deploy/lib.sh's phases, over commands with their output in a log.
 set -euo pipefail
-CHERRY_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$(dirname "${BASH_SOURCE[0]}")/../deploy/lib.sh"
 CHERRY_LOGS=${CHERRY_LOGS:-$CHERRY_ROOT/build/logs}
 mkdir -p "$CHERRY_LOGS"
 
-# phase NAME COMMAND...: runs it with its output in a log, prints one line with the time it took.
-phase() {
-  local name=$1 log start
-  shift
-  log="$CHERRY_LOGS/$(printf '%s' "$name" | tr -c 'a-zA-Z0-9' -).log"
-  start=$(date +%s.%N)
-  if ! "$@" >"$log" 2>&1; then
-    printf '%-28s FAILED\n' "$name"
-    tail -n 40 "$log" | sed 's/^/  | /'
-    printf 'error: phase "%s" failed\n  log: %s\n  remedy: see the end of the log above; run the phase alone with: %s\n' \
-      "$name" "$log" "$*"
-    return 1
-  fi
-  printf '%-28s %6.1f s\n' "$name" "$(echo "$(date +%s.%N) $start" | awk '{print $1 - $2}')"
+# logged NAME COMMAND...: one phase; its output goes to a log that a failure names.
+logged() {
+  COMMAND=("${@:2}")
+  LOG=$CHERRY_LOGS/$(printf '%s' "$1" | tr -c 'a-zA-Z0-9' -).log
+  phase "$1" run_command
+}
+run_command() {
+  "${COMMAND[@]}" > "$LOG" 2>&1 || fail "${COMMAND[*]} failed" "read the log, mend it, run the script again"
+  DID=${COMMAND[0]##*/}
 }

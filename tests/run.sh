@@ -4,11 +4,11 @@ source "$(dirname "$0")/lib.sh"
 cd "$CHERRY_ROOT"
 
 build=build/release
-phase "set-up" ./deploy/setup.sh --tests
-phase "configure" cmake --preset release
-phase "build programs" cmake --build $build --target cherry cherry-coordinator cherry-worker cherry-trainer
-phase "build tests" cmake --build $build
-phase "format" ./tests/format.sh
+./deploy/setup.sh --tests
+logged "configure" cmake --preset release
+logged "build programs" cmake --build $build --target cherry cherry-coordinator cherry-worker cherry-trainer
+logged "build tests" cmake --build $build
+logged "format" ./tests/format.sh
 
 # Unit tests share the cores; tests with real processes get the machine to themselves.
 start=$(date +%s)
