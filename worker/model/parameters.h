@@ -1,4 +1,5 @@
-// The weights of a model: named views of one flat buffer, and their gradients in a second one of the same layout.
+// The weights of a model: named views of one flat buffer, and their gradients in a second one of the same
+// layout.
 //
 // The order is that of the forward pass, so gradients become complete from the end of the buffer to its
 // beginning, and a bucket is a contiguous range. Not thread-safe: one rank, one thread (the gradient hook is

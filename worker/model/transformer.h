@@ -1,5 +1,5 @@
-// A decoder-only transformer of the Llama family, numerically Hugging Face's LlamaForCausalLM (with `qk_norm`,
-// Qwen3's per-head norms of query and key before RoPE).
+// A decoder-only transformer of the Llama family, numerically Hugging Face's LlamaForCausalLM (with
+// `qk_norm`, Qwen3's per-head norms of query and key before RoPE).
 //
 // One object per rank, not thread-safe. Torch's exceptions (out of memory, a wrong shape) pass through: the
 // trainer stops them in one place.
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/model_plan.h"
+#include "worker/kernels/attention.h"
 #include "worker/model/parameters.h"
 
 namespace cherry::trainer {
@@ -65,20 +66,26 @@ class Transformer {
   struct Layer {
     int64_t input_norm, q, k, v, q_norm, k_norm, o, post_norm, gate, up, down;
   };
+  struct Heads {
+    at::Tensor q, k, v;
+  };
 
   at::Tensor Weight(int64_t index) const;  // In the compute type.
-  at::Tensor RunLayer(const Layer& layer, const at::Tensor& x);
-  at::Tensor RecomputedLayer(const Layer& layer, const at::Tensor& x);
-  at::Tensor AttentionInput(const Layer& layer, const at::Tensor& x, at::Tensor* q, at::Tensor* k, at::Tensor* v);
-  at::Tensor FinishLayer(const Layer& layer, const at::Tensor& x, const at::Tensor& attention);
-  void EnsureRope(int64_t positions);
+  at::Tensor Norm(const at::Tensor& x, int64_t index) const;
+  at::Tensor RunLayer(const Layer& layer, const at::Tensor& x, const Rope& rope) const;
+  // Queries, keys and values [b, t, heads, head_dim] of a layer, before RoPE.
+  Heads Project(const Layer& layer, const at::Tensor& x) const;
+  // Attention's output projection, both residuals, and the feed-forward half.
+  at::Tensor Finish(const Layer& layer, const at::Tensor& x, const at::Tensor& attention) const;
+  Rope RopeAt(int64_t begin, int64_t count);
+  void GrowCache(int64_t positions, KvCache* cache) const;
 
   ModelShape shape_;
   Options options_;
   Parameters parameters_;
   std::vector<Layer> layers_;
   int64_t embedding_ = 0, final_norm_ = 0, head_ = 0;
-  at::Tensor cos_, sin_;  // fp32 [positions, head_dim / 2].
+  Rope rope_;  // Of as many positions as were needed so far.
 };
 
 // The parameters of a shape in the order of Parameters::list().

@@ -14,6 +14,8 @@
 
 namespace cherry::trainer {
 
+struct AdamWStep;  // Of worker/kernels/adamw_kernel.h.
+
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.95;
@@ -46,6 +48,8 @@ class AdamW {
     int64_t end = 0;
     bool decay = true;
   };
+
+  void Apply(const AdamWStep& step, const Segment& segment);
 
   Parameters* parameters_;
   AdamWOptions options_;

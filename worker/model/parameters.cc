@@ -1,0 +1,120 @@
+#include "worker/model/parameters.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <cmath>
+#include <memory>
+#include <numbers>
+#include <utility>
+
+namespace cherry::trainer {
+namespace {
+
+constexpr int64_t kAlignment = 16;  // Elements: 64 bytes.
+
+int64_t Aligned(int64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
+
+int64_t Elements(const ParameterSpec& spec) {
+  int64_t count = 1;
+  for (const int64_t extent : spec.shape) {
+    count *= extent;
+  }
+  return count;
+}
+
+// SplitMix64 (Steele et al., 2014): a good hash of a counter, so that any element can be drawn on its own.
+uint64_t Mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+uint64_t StreamKey(uint64_t seed, absl::string_view name) {
+  uint64_t key = 0xcbf29ce484222325;  // FNV-1a of the name.
+  for (const char c : name) {
+    key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  return Mix(key ^ Mix(seed));
+}
+
+// In (0, 1].
+double Uniform(uint64_t bits) { return static_cast<double>((bits >> 11) + 1) * 0x1p-53; }
+
+// Pairs of independent normal numbers by Box and Muller's transform.
+void FillNormal(uint64_t key, double standard_deviation, int64_t count, float* out) {
+  at::parallel_for(0, (count + 1) / 2, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t pair = begin; pair < end; ++pair) {
+      const double radius = standard_deviation * std::sqrt(-2.0 * std::log(Uniform(Mix(key + 2 * pair))));
+      const double angle = 2.0 * std::numbers::pi * Uniform(Mix(key + 2 * pair + 1));
+      out[2 * pair] = static_cast<float>(radius * std::cos(angle));
+      if (2 * pair + 1 < count) {
+        out[2 * pair + 1] = static_cast<float>(radius * std::sin(angle));
+      }
+    }
+  });
+}
+
+class ReadyHook : public torch::autograd::PostAccumulateGradHook {
+ public:
+  ReadyHook(std::shared_ptr<const std::function<void(size_t)>> ready, size_t index)
+      : ready_(std::move(ready)), index_(index) {}
+  void operator()(const torch::autograd::Variable&) override { (*ready_)(index_); }
+
+ private:
+  std::shared_ptr<const std::function<void(size_t)>> ready_;
+  size_t index_;
+};
+
+}  // namespace
+
+Parameters::Parameters(const std::vector<ParameterSpec>& specs, at::Device device, uint64_t seed) {
+  int64_t size = 0;
+  for (const ParameterSpec& spec : specs) {
+    size += Aligned(Elements(spec));
+  }
+  const at::Tensor initial = at::zeros({size}, at::kFloat);
+  float* data = initial.mutable_data_ptr<float>();
+  int64_t offset = 0;
+  for (const ParameterSpec& spec : specs) {
+    const int64_t count = Elements(spec);
+    if (spec.init_std > 0.0) {
+      FillNormal(StreamKey(seed, spec.name), spec.init_std, count, data + offset);
+    } else {
+      std::fill(data + offset, data + offset + count, 1.0F);
+    }
+    list_.push_back({spec.name, at::Tensor(), spec.decay, offset});
+    offset += Aligned(count);
+  }
+  values_ = initial.to(device);
+  gradients_ = at::zeros_like(values_);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const int64_t begin = list_[i].offset;
+    const int64_t count = Elements(specs[i]);
+    list_[i].tensor = values_.narrow(0, begin, count).view(specs[i].shape).detach().requires_grad_();
+    list_[i].tensor.mutable_grad() = gradients_.narrow(0, begin, count).view(specs[i].shape);
+  }
+}
+
+int64_t Parameters::Find(absl::string_view name) const {
+  for (size_t i = 0; i < list_.size(); ++i) {
+    if (list_[i].name == name) {
+      return static_cast<int64_t>(i);
+    }
+  }
+  return -1;
+}
+
+void Parameters::ZeroGradients() { gradients_.zero_(); }
+
+void Parameters::SetGradientHook(std::function<void(size_t index)> ready) {
+  const auto shared = ready ? std::make_shared<const std::function<void(size_t)>>(std::move(ready)) : nullptr;
+  for (size_t i = 0; i < list_.size(); ++i) {
+    torch::autograd::impl::set_post_acc_grad_hooks(list_[i].tensor,
+                                                   shared ? std::make_unique<ReadyHook>(shared, i) : nullptr);
+  }
+}
+
+}  // namespace cherry::trainer
