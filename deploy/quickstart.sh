@@ -107,7 +107,7 @@ wait_for() {
   shift
   until "$@" > /dev/null 2>&1; do
     if [ $SECONDS -ge $deadline ]; then return 1; fi
-    read -r -t 0.2 < <(tail -f /dev/null) || true
+    read -rt 0.2 <> <(:) || true
   done
 }
 
