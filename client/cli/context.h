@@ -1,7 +1,7 @@
 // What every command shares: the flags before and after any command, the connection, the output.
 //
-// A command is registered with AddCommand and returns a Status; the program prints it and takes the exit code from
-// it. Commands write to out(), never to std::cout, and progress to err(). Not thread-safe.
+// A command is registered with AddCommand and returns a Status; the program prints it and takes the exit code
+// from it. Commands write to out(), never to std::cout, and progress to err(). Not thread-safe.
 #ifndef CHERRY_CLIENT_CLI_CONTEXT_H_
 #define CHERRY_CLIENT_CLI_CONTEXT_H_
 
@@ -28,17 +28,18 @@ namespace cherry::client {
 // Exit codes of `cherry`.
 enum Exit : int {
   kExitOk = 0,
-  kExitJobFailed = 1,     // Also: what was to be checked is damaged, and anything unforeseen.
-  kExitInvalid = 2,       // The request is wrong.
-  kExitUnreachable = 3,   // No coordinator.
+  kExitJobFailed = 1,    // Also: what was to be checked is damaged, and anything unforeseen.
+  kExitInvalid = 2,      // The request is wrong.
+  kExitUnreachable = 3,  // No coordinator.
   kExitNotFound = 4,
-  kExitRefused = 5,       // Permission, quota.
+  kExitRefused = 5,  // Permission, quota.
   kExitTimedOut = 6,
   kExitCancelled = 7,
 };
 
 // kInvalidArgument, kFailedPrecondition, kAlreadyExists, ... -> 2; kUnavailable -> 3; kNotFound -> 4;
-// kPermissionDenied, kUnauthenticated, kResourceExhausted -> 5; kDeadlineExceeded -> 6; kCancelled -> 7; else 1.
+// kPermissionDenied, kUnauthenticated, kResourceExhausted -> 5; kDeadlineExceeded -> 6; kCancelled -> 7;
+// else 1.
 int ExitCodeOf(const absl::Status& status);
 
 // "error: what" and its remedy, at most three lines, ending in a newline.
@@ -121,11 +122,12 @@ class Context {
   std::optional<int> exit_code_;
 };
 
-// A command below `parent`: add its options to what is returned. `example` is a whole command line, shown by --help.
-// `run` is called when the command line has been parsed and may keep references only to what outlives the parse
-// (make options a shared_ptr captured by `run`). Returns a pointer owned by `parent`.
-CLI::App* AddCommand(CLI::App& parent, Context* context, const std::string& name, const std::string& description,
-                     const std::string& example, std::function<absl::Status()> run);
+// A command below `parent`: add its options to what is returned. `example` is a whole command line, shown by
+// --help. `run` is called when the command line has been parsed and may keep references only to what outlives
+// the parse (make options a shared_ptr captured by `run`). Returns a pointer owned by `parent`.
+CLI::App* AddCommand(CLI::App& parent, Context* context, const std::string& name,
+                     const std::string& description, const std::string& example,
+                     std::function<absl::Status()> run);
 
 // A command that only has sub-commands, e.g. `cherry data`.
 CLI::App* AddGroup(CLI::App& parent, const std::string& name, const std::string& description,

@@ -1,8 +1,8 @@
 // The coordinator's API as a client library: one method a call, without gRPC in the header.
 //
-// A unary call has a deadline and is repeated, with growing pauses, while the coordinator is UNAVAILABLE, until
-// ClientOptions.timeout has passed. Repeating is safe: a mutation's request_id is filled in once, before the
-// first try, where the caller left it empty. Errors carry the coordinator's ErrorInfo.
+// A unary call has a deadline and is repeated, with growing pauses, while the coordinator is UNAVAILABLE,
+// until ClientOptions.timeout has passed. Repeating is safe: a mutation's request_id is filled in once,
+// before the first try, where the caller left it empty. Errors carry the coordinator's ErrorInfo.
 //
 // Thread-safe.
 #ifndef CHERRY_CLIENT_RPC_CLIENT_H_
@@ -21,14 +21,18 @@ namespace cherry::client {
 
 struct ClientOptions {
   std::string address = "127.0.0.1:7070";
-  // Read at the first call; on loopback the coordinator asks for it. Empty: no token is sent.
+  // Read for each try; on loopback the coordinator asks for it. Empty: no token is sent.
   std::string token_file;
+  // Whether a missing token file is an error; else the call goes without, and the coordinator decides.
+  bool token_required = false;
   // Mutual TLS; all three or, on loopback only, none.
   std::string tls_cert;
   std::string tls_key;
   std::string tls_ca;
   // Of a unary call with all its retries.
   absl::Duration timeout = absl::Seconds(30);
+  // Told once a call, before it is repeated for the first time; may be empty.
+  std::function<void(const absl::Status&)> on_retry;
 };
 
 class Client {
@@ -58,8 +62,8 @@ class Client {
   virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(v1::GetServerInfoRequest request) = 0;
 
   // Streams. `receive` gets each message in order and returns false to hang up. OK: the coordinator ended the
-  // stream or `receive` hung up; kCancelled: Interrupt() was called. A stream is not repeated: the caller knows
-  // from where to go on. No deadline but `deadline`.
+  // stream or `receive` hung up; kCancelled: Interrupt() was called. A stream is not repeated: the caller
+  // knows from where to go on. No deadline but `deadline`.
   virtual absl::Status WatchJob(const v1::WatchJobRequest& request, absl::Time deadline,
                                 const std::function<bool(const v1::WatchJobResponse&)>& receive) = 0;
   virtual absl::Status ReadLogs(const v1::ReadLogsRequest& request, absl::Time deadline,
