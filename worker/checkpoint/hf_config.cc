@@ -1,0 +1,94 @@
+#include "worker/checkpoint/hf_config.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/manifest.h"
+#include "common/status.h"
+#include "nlohmann/json.hpp"
+
+namespace cherry::trainer {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Of every tokenizer that Cherry trains: <unk>, <s>, </s>.
+constexpr int kUnkId = 0;
+constexpr int kBosId = 1;
+constexpr int kEosId = 2;
+
+template <typename T>
+absl::Status Read(const Json& json, const char* key, T* out) {
+  const auto found = json.find(key);
+  const bool fits = found != json.end() && (std::is_same_v<T, bool> ? found->is_boolean()
+                                            : std::is_integral_v<T> ? found->is_number_integer()
+                                                                    : found->is_number());
+  if (!fits) {
+    return absl::DataLossError(absl::StrCat(kConfigFile, ": '", key, "' is missing or of another type"));
+  }
+  *out = found->template get<T>();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string HfConfig(const ModelShape& shape, int64_t sequence_length) {
+  Json json;
+  json["architectures"] = {shape.qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"};
+  json["model_type"] = shape.qk_norm ? "qwen3" : "llama";
+  json["hidden_size"] = shape.dim;
+  json["intermediate_size"] = shape.ffn_dim;
+  json["num_hidden_layers"] = shape.layers;
+  json["num_attention_heads"] = shape.heads;
+  json["num_key_value_heads"] = shape.kv_heads;
+  json["head_dim"] = shape.head_dim();
+  json["vocab_size"] = shape.vocab;
+  json["max_position_embeddings"] = sequence_length;
+  json["rope_theta"] = shape.rope_theta;
+  json["rms_norm_eps"] = shape.norm_eps;
+  json["tie_word_embeddings"] = shape.tied_embeddings;
+  json["initializer_range"] = shape.init_std;
+  json["hidden_act"] = "silu";
+  json["attention_bias"] = false;
+  json["attention_dropout"] = 0.0;
+  if (!shape.qk_norm) {
+    json["mlp_bias"] = false;
+  }
+  json["torch_dtype"] = "float32";
+  json["use_cache"] = true;
+  json["unk_token_id"] = kUnkId;
+  json["bos_token_id"] = kBosId;
+  json["eos_token_id"] = kEosId;
+  return json.dump(2) + "\n";
+}
+
+absl::StatusOr<ModelShape> ParseHfConfig(absl::string_view text) {
+  const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return absl::DataLossError(absl::StrCat(kConfigFile, ": not a JSON object"));
+  }
+  const auto type = json.find("model_type");
+  if (type == json.end() || !type->is_string()) {
+    return absl::DataLossError(absl::StrCat(kConfigFile, ": 'model_type' is missing or of another type"));
+  }
+  ModelShape shape;
+  shape.qk_norm = *type == "qwen3";
+  if (!shape.qk_norm && *type != "llama") {
+    return absl::UnimplementedError(
+        absl::StrCat(kConfigFile, ": model_type ", type->get<std::string>(), " is neither llama nor qwen3"));
+  }
+  RETURN_IF_ERROR(Read(json, "hidden_size", &shape.dim));
+  RETURN_IF_ERROR(Read(json, "intermediate_size", &shape.ffn_dim));
+  RETURN_IF_ERROR(Read(json, "num_hidden_layers", &shape.layers));
+  RETURN_IF_ERROR(Read(json, "num_attention_heads", &shape.heads));
+  RETURN_IF_ERROR(Read(json, "num_key_value_heads", &shape.kv_heads));
+  RETURN_IF_ERROR(Read(json, "vocab_size", &shape.vocab));
+  RETURN_IF_ERROR(Read(json, "rope_theta", &shape.rope_theta));
+  RETURN_IF_ERROR(Read(json, "rms_norm_eps", &shape.norm_eps));
+  RETURN_IF_ERROR(Read(json, "tie_word_embeddings", &shape.tied_embeddings));
+  if (shape.heads < 1 || shape.dim < 1 || shape.kv_heads < 1 || shape.layers < 1 || shape.ffn_dim < 1 ||
+      shape.vocab < 1 || shape.dim % shape.heads != 0 || shape.heads % shape.kv_heads != 0) {
+    return absl::DataLossError(absl::StrCat(kConfigFile, ": its sizes do not fit together"));
+  }
+  return shape;
+}
+
+}  // namespace cherry::trainer

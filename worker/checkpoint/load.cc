@@ -1,0 +1,61 @@
+#include "worker/checkpoint/load.h"
+
+#include <cstring>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/manifest.h"
+#include "common/safetensors.h"
+#include "common/status.h"
+
+namespace cherry::trainer {
+namespace {
+
+absl::Status Mismatch(const std::string& path, absl::string_view what) {
+  return InvalidField("CHECKPOINT_SHAPE", "model", absl::StrCat(path, ": ", what),
+                      "use the model that the checkpoint was saved from");
+}
+
+absl::Status LoadTensor(const SafetensorsFile& file, const std::string& path, const std::string& name,
+                        const TensorPlace& place, std::vector<float>* buffer) {
+  const absl::StatusOr<TensorInfo> tensor = file.Find(name);
+  if (!tensor.ok()) {
+    return Mismatch(path, absl::StrCat("it has no tensor ", name));
+  }
+  if (tensor->shape != place.shape || tensor->dtype != "F32") {
+    return Mismatch(
+        path, absl::StrCat("tensor ", name, " is ", tensor->dtype, " [", absl::StrJoin(tensor->shape, ", "),
+                           "], the model's is F32 [", absl::StrJoin(place.shape, ", "), "]"));
+  }
+  std::memcpy(buffer->data() + place.offset, file.Data(*tensor), static_cast<size_t>(tensor->bytes));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status LoadWeights(const std::string& directory, HostState* state) {
+  const std::string path = absl::StrCat(directory, "/", kModelFile);
+  ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
+  for (const TensorPlace& place : state->places) {
+    RETURN_IF_ERROR(LoadTensor(*file, path, place.name, place, &state->values));
+  }
+  if (file->tensors().size() != state->places.size()) {
+    return Mismatch(
+        path, absl::StrCat("it has ", file->tensors().size(), " tensors, the model ", state->places.size()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoadMoments(const std::string& directory, HostState* state) {
+  const std::string path = absl::StrCat(directory, "/", kOptimizerFile);
+  ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
+  for (const TensorPlace& place : state->places) {
+    RETURN_IF_ERROR(LoadTensor(*file, path, absl::StrCat("exp_avg.", place.name), place, &state->exp_avg));
+    RETURN_IF_ERROR(
+        LoadTensor(*file, path, absl::StrCat("exp_avg_sq.", place.name), place, &state->exp_avg_sq));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace cherry::trainer
