@@ -21,3 +21,10 @@ target_link_options(cherry_torch INTERFACE
   -Wl,--allow-shlib-undefined
   "-Wl,-rpath,${CHERRY_TORCH_LIB}"
   "-Wl,-rpath,${CHERRY_SITE}/nvidia/cu13/lib")
+
+# cherry_use_torch_pch(TARGET): the precompiled header of worker/kernels, for a target that links cherry_torch.
+# It is compiled with -fPIC; an executable's -fPIE would not match.
+function(cherry_use_torch_pch target)
+  target_precompile_headers(${target} REUSE_FROM cherry_torch_pch)
+  target_compile_options(${target} PRIVATE -fPIC)
+endfunction()
