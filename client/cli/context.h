@@ -47,12 +47,18 @@ std::string FormatError(const absl::Status& status);
 
 enum class Output { kTable, kWide, kJson, kYaml, kName, kSpec, kCsv };
 
+// In CHERRY_HOME: HOST:PORT of the cluster that `cherry local` runs there.
+inline constexpr char kLocalAddressFile[] = "/local.address";
+
+struct GlobalFlags;
+
 using ClientFactory = std::function<absl::StatusOr<std::unique_ptr<Client>>(const ClientOptions&)>;
 
 class Context {
  public:
   // `out` and `err` are not owned. `terminal`: out is one, so colours, bars and redrawing are welcome.
   Context(std::ostream* out, std::ostream* err, bool terminal, ClientFactory factory = &NewClient);
+  ~Context();
 
   // --coordinator, --home, --namespace, --output, --timeout, --request-id, --token-file, --tls-*.
   void AddGlobalOptions(CLI::App& app);
@@ -80,6 +86,7 @@ class Context {
   absl::Duration timeout() const { return timeout_; }
   // Only where --timeout was given: the deadline of waits and watches, infinite otherwise.
   absl::Time WaitDeadline() const;
+  bool request_id_given() const { return !request_id_.empty(); }
   // --request-id, else a new UUID for each call of this function.
   std::string RequestId() const;
 
@@ -102,13 +109,19 @@ class Context {
   std::optional<int> exit_code() const { return exit_code_; }
 
  private:
-  friend class GlobalFlags;
+  friend CLI::App* AddCommand(CLI::App& parent, Context* context, const std::string& name,
+                              const std::string& description, const std::string& example,
+                              std::function<absl::Status()> run);
+  // Makes the values below of the parsed flags and the environment.
   absl::Status ResolveOptions();
+  // Of the cluster that `cherry local` runs with this home.
+  std::optional<std::string> LocalAddress() const;
 
   std::ostream* const out_;
   std::ostream* const err_;
   const bool terminal_;
   const ClientFactory factory_;
+  const std::unique_ptr<GlobalFlags> flags_;
   std::unique_ptr<Client> client_;
   ClientOptions client_options_;
   std::string home_;

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "client/cli/job_file.h"
 #include "client/cli/job_file_names.h"
+#include "client/cli/yaml_text.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/message.h"
@@ -18,33 +19,6 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-
-// Plain where no reader could take it for anything but text, else in double quotes.
-std::string Text(const std::string& value) {
-  bool plain = !value.empty() && (absl::ascii_isalpha(value[0]) || value[0] == '/');
-  for (const char c : value) {
-    plain = plain && (absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '/' || c == '.');
-  }
-  const std::string lower = absl::AsciiStrToLower(value);
-  for (const char* word : {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "inf", "nan"}) {
-    plain = plain && lower != word;
-  }
-  if (plain) {
-    return value;
-  }
-  std::string quoted = "\"";
-  for (const char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&quoted, "\\", std::string(1, c));
-    } else if (byte < 0x20 || byte == 0x7f) {
-      absl::StrAppend(&quoted, "\\x", absl::Hex(byte, absl::kZeroPad2));
-    } else {
-      quoted.push_back(c);
-    }
-  }
-  return quoted + "\"";
-}
 
 // The shortest that reads back as the same number.
 std::string Number(double value) {
@@ -65,7 +39,7 @@ std::string ValueText(const google::protobuf::Value& value) {
     case google::protobuf::Value::kBoolValue:
       return value.bool_value() ? "true" : "false";
     default:
-      return Text(value.string_value());
+      return YamlText(value.string_value());
   }
 }
 
@@ -74,7 +48,8 @@ std::string StructText(const google::protobuf::Struct& value) {
   return absl::StrCat("{",
                       absl::StrJoin(sorted, ", ",
                                     [](std::string* out, const auto& entry) {
-                                      absl::StrAppend(out, Text(entry.first), ": ", ValueText(entry.second));
+                                      absl::StrAppend(out, YamlText(entry.first), ": ",
+                                                      ValueText(entry.second));
                                     }),
                       "}");
 }
@@ -88,7 +63,7 @@ std::string MatrixText(const v1::Matrix& matrix) {
     const auto append = [](std::string* out, const google::protobuf::Value& value) {
       absl::StrAppend(out, ValueText(value));
     };
-    parts.push_back(absl::StrCat(Text(name), ": [", absl::StrJoin(values.values(), ", ", append), "]"));
+    parts.push_back(absl::StrCat(YamlText(name), ": [", absl::StrJoin(values.values(), ", ", append), "]"));
   }
   const auto append_struct = [](std::string* out, const google::protobuf::Struct& value) {
     absl::StrAppend(out, StructText(value));
@@ -127,8 +102,8 @@ std::string Element(const Message& message, const FieldDescriptor& field, int in
   const bool repeated = index >= 0;
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
-      return Text(repeated ? reflection.GetRepeatedString(message, &field, index)
-                           : reflection.GetString(message, &field));
+      return YamlText(repeated ? reflection.GetRepeatedString(message, &field, index)
+                               : reflection.GetString(message, &field));
     case FieldDescriptor::CPPTYPE_BOOL:
       return reflection.GetBool(message, &field) ? "true" : "false";
     case FieldDescriptor::CPPTYPE_INT32:
@@ -164,7 +139,8 @@ std::string MapText(const Message& message, const FieldDescriptor& field) {
   return absl::StrCat("{",
                       absl::StrJoin(sorted, ", ",
                                     [](std::string* out, const auto& entry) {
-                                      absl::StrAppend(out, Text(entry.first), ": ", Text(entry.second));
+                                      absl::StrAppend(out, YamlText(entry.first), ": ",
+                                                      YamlText(entry.second));
                                     }),
                       "}");
 }
