@@ -1,0 +1,309 @@
+#include "coordinator/core/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/ids.h"
+#include "common/status.h"
+#include "coordinator/core/checkpoints.h"
+#include "coordinator/core/control.h"
+#include "coordinator/core/explain.h"
+#include "coordinator/core/machines.h"
+#include "coordinator/core/placement.h"
+#include "coordinator/core/scheduler.h"
+#include "coordinator/core/timeline.h"
+#include "coordinator/core/worker_registry.h"
+
+namespace cherry::coordinator {
+namespace {
+
+// Lookups change nothing; they share the code that hands out entries to change.
+absl::StatusOr<const JobEntry*> Find(const State& state, const std::string& name) {
+  ASSIGN_OR_RETURN(const JobEntry* entry, FindByName(const_cast<State*>(&state), name));
+  return entry;
+}
+
+absl::Status NoWorker(const std::string& name) {
+  return Error(absl::StatusCode::kNotFound, "WORKER_NOT_FOUND", "name",
+               absl::StrCat("there is no worker '", name, "'"), "list them with 'cherry get workers'");
+}
+
+absl::Status CheckDataset(const v1::Dataset& dataset) {
+  RETURN_IF_ERROR(ValidateName(dataset.name(), "dataset.name"));
+  if (dataset.splits().empty()) {
+    return InvalidField("FIELD_REQUIRED", "dataset.splits", "dataset.splits: none is given",
+                        "register at least the split train");
+  }
+  if (dataset.bytes_per_token() != 2 && dataset.bytes_per_token() != 4) {
+    return InvalidField(
+        "OUT_OF_RANGE", "dataset.bytes_per_token",
+        absl::StrCat("dataset.bytes_per_token: ", dataset.bytes_per_token(), " is neither 2 nor 4"),
+        "prepare it again with 'cherry data prepare'");
+  }
+  if (dataset.vocab() < 1) {
+    return InvalidField("OUT_OF_RANGE", "dataset.vocab",
+                        absl::StrCat("dataset.vocab: ", dataset.vocab(), " is not positive"),
+                        "give the size of the tokenizer's vocabulary");
+  }
+  return absl::OkStatus();
+}
+
+// A live job must not find other data under the name it was checked against.
+absl::Status CheckNotInUse(const State& state, const v1::Dataset& dataset) {
+  const auto known = state.datasets.find(dataset.name());
+  if (known == state.datasets.end() || known->second.manifest_hash() == dataset.manifest_hash()) {
+    return absl::OkStatus();
+  }
+  for (const auto& [uid, entry] : state.jobs) {
+    const v1::DataConfig& data = entry.job().resolved().data();
+    const bool uses = data.train().substr(0, data.train().find('/')) == dataset.name() ||
+                      data.valid().substr(0, data.valid().find('/')) == dataset.name();
+    if (uses && !IsTerminal(entry.job().state())) {
+      return Error(absl::StatusCode::kFailedPrecondition, "DATASET_IN_USE", "dataset.name",
+                   absl::StrCat("dataset.name: '", dataset.name(), "' has other content and is used by ",
+                                entry.job().name()),
+                   "use another name, or wait for the job's end");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Core::Core(Config config) { state_.config = std::move(config); }
+
+template <typename Reply, typename Decide>
+absl::StatusOr<Reply> Core::Mutate(Decision* decision, const Mutation& mutation, const Decide& decide) {
+  decision->actor = mutation.caller.identity;
+  ASSIGN_OR_RETURN(const bool repeated, IsRepeated(state_, decision, mutation));
+  if (repeated) {
+    return Reply();
+  }
+  ASSIGN_OR_RETURN(Reply reply, decide());
+  RememberReply(&state_, decision, mutation, reply.SerializeAsString());
+  return reply;
+}
+
+template <typename Decide>
+absl::StatusOr<v1::Job> Core::ChangeJob(Decision* decision, const Mutation& mutation, const std::string& name,
+                                        const Decide& decide) {
+  return Mutate<v1::Job>(decision, mutation, [&]() -> absl::StatusOr<v1::Job> {
+    ASSIGN_OR_RETURN(JobEntry * entry, FindByName(&state_, name));
+    RETURN_IF_ERROR(CheckMayChange(mutation.caller, *entry));
+    RETURN_IF_ERROR(decide(entry));
+    return JobView(state_, *entry);
+  });
+}
+
+absl::StatusOr<v1::SubmitJobResponse> Core::SubmitJob(Decision* decision, const Mutation& mutation,
+                                                      const v1::SubmitJobRequest& request,
+                                                      const NewJobIds& ids) {
+  const auto submit = [&]() -> absl::StatusOr<v1::SubmitJobResponse> {
+    v1::SubmitJobResponse response;
+    ASSIGN_OR_RETURN(*response.mutable_job(),
+                     coordinator::SubmitJob(&state_, decision, mutation.caller, request.spec(), ids,
+                                            request.validate_only()));
+    return response;
+  };
+  return request.validate_only() ? submit() : Mutate<v1::SubmitJobResponse>(decision, mutation, submit);
+}
+
+absl::StatusOr<v1::Job> Core::CancelJob(Decision* decision, const Mutation& mutation,
+                                        const v1::CancelJobRequest& request) {
+  return ChangeJob(decision, mutation, request.name(), [&](JobEntry* entry) {
+    return coordinator::CancelJob(&state_, decision, entry, request.reason(), request.now());
+  });
+}
+
+absl::StatusOr<v1::Job> Core::PauseJob(Decision* decision, const Mutation& mutation,
+                                       const v1::PauseJobRequest& request) {
+  return ChangeJob(decision, mutation, request.name(), [&](JobEntry* entry) {
+    return coordinator::PauseJob(&state_, decision, entry, request.reason());
+  });
+}
+
+absl::StatusOr<v1::Job> Core::ResumeJob(Decision* decision, const Mutation& mutation,
+                                        const v1::ResumeJobRequest& request) {
+  return ChangeJob(decision, mutation, request.name(), [&](JobEntry* entry) {
+    return coordinator::ResumeJob(&state_, decision, entry, request.reason());
+  });
+}
+
+absl::StatusOr<v1::Checkpoint> Core::ReportCheckpoint(Decision* decision, const Mutation& mutation,
+                                                      const v1::ReportCheckpointRequest& request) {
+  return Mutate<v1::Checkpoint>(decision, mutation, [&]() -> absl::StatusOr<v1::Checkpoint> {
+    ASSIGN_OR_RETURN(JobEntry * entry, FindByName(&state_, request.job()));
+    RETURN_IF_ERROR(CheckMayChange(mutation.caller, *entry));
+    v1::Checkpoint* checkpoint = FindCommitted(entry, request.step());
+    if (checkpoint == nullptr) {
+      return SelectCheckpoint(*entry, absl::StrCat(request.step()), "step");
+    }
+    if (request.corrupt()) {
+      MarkCorrupt(&state_, decision, entry, checkpoint, request.detail());
+    } else {
+      AddEvent(&state_, decision, *entry, "CheckpointVerified",
+               {v1::CAUSE_UNSPECIFIED, absl::StrCat("step ", request.step())});
+    }
+    return *checkpoint;
+  });
+}
+
+absl::StatusOr<v1::Worker> Core::SetWorkerState(Decision* decision, const Mutation& mutation,
+                                                const v1::SetWorkerStateRequest& request) {
+  return Mutate<v1::Worker>(decision, mutation, [&]() -> absl::StatusOr<v1::Worker> {
+    WorkerEntry* worker = FindWorker(&state_, request.name());
+    if (worker == nullptr) {
+      return NoWorker(request.name());
+    }
+    RETURN_IF_ERROR(SetDesiredState(&state_, decision, worker, request.state()));
+    return WorkerView(state_, *worker);
+  });
+}
+
+absl::StatusOr<v1::Dataset> Core::RegisterDataset(Decision* decision, const Mutation& mutation,
+                                                  const v1::RegisterDatasetRequest& request) {
+  return Mutate<v1::Dataset>(decision, mutation, [&]() -> absl::StatusOr<v1::Dataset> {
+    RETURN_IF_ERROR(CheckDataset(request.dataset()));
+    RETURN_IF_ERROR(CheckNotInUse(state_, request.dataset()));
+    v1::Dataset& dataset = state_.datasets[request.dataset().name()];
+    dataset = request.dataset();
+    *dataset.mutable_create_time() = ToProto(decision->now);
+    decision->changes.put_datasets.push_back(dataset);
+    return dataset;
+  });
+}
+
+absl::StatusOr<v1::Job> Core::GetJob(const std::string& name) const {
+  ASSIGN_OR_RETURN(const JobEntry* entry, Find(state_, name));
+  return JobView(state_, *entry);
+}
+
+absl::StatusOr<v1::Job> Core::GetJobByUid(const std::string& uid) const {
+  const auto found = state_.jobs.find(uid);
+  if (found == state_.jobs.end()) {
+    return Error(absl::StatusCode::kNotFound, "JOB_NOT_FOUND", "uid",
+                 absl::StrCat("there is no job of uid ", uid), "");
+  }
+  return JobView(state_, found->second);
+}
+
+absl::StatusOr<v1::ListJobsResponse> Core::ListJobs(const v1::ListJobsRequest& request) const {
+  return coordinator::ListJobs(state_, request);
+}
+
+absl::StatusOr<v1::ExplainJobResponse> Core::ExplainJob(const std::string& name) const {
+  ASSIGN_OR_RETURN(const JobEntry* entry, Find(state_, name));
+  return Explain(state_, *entry);
+}
+
+absl::StatusOr<v1::Checkpoint> Core::GetCheckpoint(const v1::GetCheckpointRequest& request) const {
+  ASSIGN_OR_RETURN(const JobEntry* entry, Find(state_, request.job()));
+  return SelectCheckpoint(*entry, request.checkpoint(), "checkpoint");
+}
+
+absl::StatusOr<v1::ListCheckpointsResponse> Core::ListCheckpoints(
+    const v1::ListCheckpointsRequest& request) const {
+  ASSIGN_OR_RETURN(const JobEntry* entry, Find(state_, request.job()));
+  return coordinator::ListCheckpoints(*entry, request);
+}
+
+absl::StatusOr<v1::Worker> Core::GetWorker(const std::string& name) const {
+  const auto worker = state_.workers.find(name);
+  if (worker == state_.workers.end()) {
+    return NoWorker(name);
+  }
+  return WorkerView(state_, worker->second);
+}
+
+absl::StatusOr<v1::ListWorkersResponse> Core::ListWorkers(const v1::ListWorkersRequest& request) const {
+  return coordinator::ListWorkers(state_, request);
+}
+
+absl::StatusOr<v1::Dataset> Core::GetDataset(const std::string& name) const {
+  const auto dataset = state_.datasets.find(name);
+  if (dataset == state_.datasets.end()) {
+    return Error(absl::StatusCode::kNotFound, "DATASET_NOT_FOUND", "name",
+                 absl::StrCat("there is no dataset '", name, "'"),
+                 "list them with 'cherry get datasets', or prepare it with 'cherry data prepare'");
+  }
+  return dataset->second;
+}
+
+absl::StatusOr<v1::ListDatasetsResponse> Core::ListDatasets(const v1::ListDatasetsRequest& request) const {
+  return coordinator::ListDatasets(state_, request);
+}
+
+absl::Status Core::RegisterWorker(Decision* decision, int64_t connection, const v1::Register& hello) {
+  return coordinator::RegisterWorker(&state_, decision, connection, hello);
+}
+
+void Core::HandleWorkerMessage(Decision* decision, int64_t connection, const std::string& worker,
+                               const v1::WorkerMessage& message) {
+  coordinator::HandleWorkerMessage(&state_, decision, connection, worker, message);
+}
+
+void Core::Disconnect(int64_t connection, const std::string& worker) {
+  coordinator::Disconnect(&state_, connection, worker);
+}
+
+void Core::CheckpointRemoved(Decision* decision, const CheckpointKey& key) {
+  JobEntry* entry = FindJob(&state_, key.uid);
+  if (entry == nullptr) {
+    return;
+  }
+  const auto place = entry->checkpoints.find({key.step, key.epoch});
+  if (place != entry->checkpoints.end() && place->second.state() == v1::Checkpoint::DELETED) {
+    entry->checkpoints.erase(place);
+    decision->changes.delete_checkpoints.push_back(key);
+  }
+}
+
+void Core::EpochCollected(Decision* decision, const std::string& uid, int64_t epoch) {
+  JobEntry* entry = FindJob(&state_, uid);
+  if (entry == nullptr) {
+    return;
+  }
+  auto* epochs = entry->record.mutable_uncollected_epochs();
+  epochs->erase(std::remove(epochs->begin(), epochs->end(), epoch), epochs->end());
+  Touch(decision, *entry);
+}
+
+void Core::Tick(Decision* decision) {
+  ExpireLeases(&state_, decision);
+  CheckDeadlines(&state_, decision);
+  ExpireRequests(&state_, decision);
+}
+
+absl::Time Core::NextDeadline() const {
+  return std::min({NextLease(state_), NextJobDeadline(state_), NextRequestExpiry(state_)});
+}
+
+void Core::Finish(Decision* decision) {
+  if (decision->dirty_queue) {
+    Schedule(&state_, decision);
+  }
+  for (const std::string& uid : decision->dirty_jobs) {
+    decision->changes.put_jobs.push_back(state_.jobs.at(uid).record);
+    decision->actions.push_back(JobChanged{uid});
+  }
+  for (const std::string& name : decision->dirty_workers) {
+    decision->changes.put_workers.push_back(state_.workers.at(name).record);
+  }
+  for (const auto& [uid, key] : decision->dirty_checkpoints) {
+    const JobEntry& entry = state_.jobs.at(uid);
+    const auto checkpoint = entry.checkpoints.find(key);
+    if (checkpoint != entry.checkpoints.end()) {
+      decision->changes.put_checkpoints.push_back(checkpoint->second);
+    }
+  }
+  decision->dirty_jobs.clear();
+  decision->dirty_workers.clear();
+  decision->dirty_checkpoints.clear();
+  if (!decision->changes.empty()) {
+    state_.cluster.set_wall_nanos(absl::ToUnixNanos(decision->now));
+    decision->changes.cluster = state_.cluster;
+  }
+}
+
+}  // namespace cherry::coordinator

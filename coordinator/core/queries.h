@@ -1,0 +1,38 @@
+// Lists of what the core knows.
+//
+// Pure functions of the state, no thread safety.
+#ifndef CHERRY_COORDINATOR_CORE_QUERIES_H_
+#define CHERRY_COORDINATOR_CORE_QUERIES_H_
+
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "absl/status/statusor.h"
+#include "cherry/v1/coordinator.pb.h"
+#include "coordinator/core/state.h"
+
+namespace cherry::coordinator {
+
+// Newest first.
+absl::StatusOr<v1::ListJobsResponse> ListJobs(const State& state, const v1::ListJobsRequest& request);
+// Oldest first, without deleted ones.
+absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const JobEntry& entry,
+                                                            const v1::ListCheckpointsRequest& request);
+// By name.
+absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const State& state,
+                                                    const v1::ListWorkersRequest& request);
+absl::StatusOr<v1::ListDatasetsResponse> ListDatasets(const State& state,
+                                                      const v1::ListDatasetsRequest& request);
+
+// For the metrics endpoint: gauges by their labels.
+struct Census {
+  std::map<std::tuple<std::string, std::string, std::string>, int64_t> jobs;  // kind, state, namespace
+  std::map<std::string, int64_t> workers;                                     // state
+  std::map<std::string, int64_t> slots;                                       // used, free, unavailable
+};
+Census Count(const State& state);
+
+}  // namespace cherry::coordinator
+
+#endif  // CHERRY_COORDINATOR_CORE_QUERIES_H_

@@ -1,0 +1,27 @@
+// Which waiting jobs start now: strictly by priority, then arrival. The first that waits for slots in use
+// holds back all behind it, so that it does not starve; one that the registered slots could never hold does
+// not.
+//
+// No thread safety: one thread steps the core.
+#ifndef CHERRY_COORDINATOR_CORE_SCHEDULER_H_
+#define CHERRY_COORDINATOR_CORE_SCHEDULER_H_
+
+#include "coordinator/core/decision.h"
+#include "coordinator/core/state.h"
+
+namespace cherry::coordinator {
+
+// Starts what can start.
+void Schedule(State* state, Decision* decision);
+
+// Ends back-offs that are over, and attempts whose job has used up limits.time.
+void CheckDeadlines(State* state, Decision* decision);
+// When the next of either is due; InfiniteFuture when none is.
+absl::Time NextJobDeadline(const State& state);
+
+// The checkpoint a job was to start from has been deleted or found corrupt.
+bool SourceIsGone(const State& state, const JobEntry& entry);
+
+}  // namespace cherry::coordinator
+
+#endif  // CHERRY_COORDINATOR_CORE_SCHEDULER_H_
