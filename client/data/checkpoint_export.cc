@@ -1,0 +1,113 @@
+#include "client/data/checkpoint_export.h"
+
+#include "absl/strings/str_cat.h"
+#include "client/data/copy_file.h"
+#include "common/file.h"
+#include "common/manifest.h"
+#include "common/status.h"
+#include "nlohmann/json.hpp"
+
+namespace cherry::client {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+absl::Status CheckOutput(const ExportOptions& options) {
+  if (!Exists(options.output)) {
+    return MakeDirectories(options.output);
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(options.output));
+  if (names.empty() || options.force) {
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kAlreadyExists, "OUTPUT_NOT_EMPTY", "output",
+               absl::StrCat("output: ", options.output, " is not empty"),
+               "choose another directory, or write into it with --force");
+}
+
+// A model is plain Llama when config.json says all there is to say about it.
+absl::Status CheckExpressible(const Manifest& manifest) {
+  if (!manifest.spec.model().qk_norm()) {
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kFailedPrecondition, "MODEL_NOT_EXPRESSIBLE", "format",
+               "model.qk_norm: transformers' LlamaForCausalLM has no norms of queries and keys",
+               "export it in Cherry's own format with --format cherry");
+}
+
+std::string TokenizerConfig(int max_length) {
+  const Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                     {"bos_token", "<s>"},
+                     {"eos_token", "</s>"},
+                     {"unk_token", "<unk>"},
+                     {"clean_up_tokenization_spaces", false},
+                     {"model_max_length", max_length}};
+  return json.dump(2) + "\n";
+}
+
+std::string GenerationConfig() {
+  const Json json = {{"bos_token_id", 1}, {"eos_token_id", 2}, {"do_sample", true}};
+  return json.dump(2) + "\n";
+}
+
+bool Has(const Manifest& manifest, absl::string_view name) {
+  for (const ManifestEntry& file : manifest.files) {
+    if (file.name == name) {
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::Status ExportHuggingFace(const ExportOptions& options, const Manifest& manifest, ExportResult* result) {
+  RETURN_IF_ERROR(CheckExpressible(manifest));
+  for (const char* name : {kModelFile, kTokenizerFile, kConfigFile}) {
+    if (!Has(manifest, name)) {
+      return absl::DataLossError(absl::StrCat(options.checkpoint, ": no ", name));
+    }
+  }
+  RETURN_IF_ERROR(CheckOutput(options));
+  const auto to = [&](absl::string_view name) { return absl::StrCat(options.output, "/", name); };
+  for (const char* name : {kModelFile, kTokenizerFile}) {
+    RETURN_IF_ERROR(CopyFile(absl::StrCat(options.checkpoint, "/", name), to(name)));
+  }
+  RETURN_IF_ERROR(WriteFileAtomically(to("tokenizer_config.json"),
+                                      TokenizerConfig(manifest.spec.train().sequence_length())));
+  RETURN_IF_ERROR(WriteFileAtomically(to("generation_config.json"), GenerationConfig()));
+  // Last: without it nothing opens the directory.
+  RETURN_IF_ERROR(CopyFile(absl::StrCat(options.checkpoint, "/", kConfigFile), to(kConfigFile)));
+  result->files = {kModelFile, kTokenizerFile, "tokenizer_config.json", "generation_config.json",
+                   kConfigFile};
+  return SyncDirectory(options.output);
+}
+
+absl::Status ExportCherry(const ExportOptions& options, const Manifest& manifest, ExportResult* result) {
+  RETURN_IF_ERROR(CheckOutput(options));
+  for (const ManifestEntry& file : manifest.files) {
+    result->files.push_back(file.name);
+  }
+  result->files.push_back(kManifestFile);
+  for (const std::string& name : result->files) {
+    RETURN_IF_ERROR(
+        CopyFile(absl::StrCat(options.checkpoint, "/", name), absl::StrCat(options.output, "/", name)));
+  }
+  RETURN_IF_ERROR(SyncDirectory(options.output));
+  return VerifyCheckpoint(options.output).status();
+}
+
+}  // namespace
+
+absl::StatusOr<ExportResult> ExportCheckpoint(const ExportOptions& options) {
+  absl::StatusOr<Manifest> manifest = VerifyCheckpoint(options.checkpoint);
+  if (!manifest.ok()) {
+    return Annotate(manifest.status(), options.checkpoint);
+  }
+  ExportResult result;
+  result.step = manifest->step;
+  RETURN_IF_ERROR(options.format == ExportFormat::kHuggingFace
+                      ? ExportHuggingFace(options, *manifest, &result)
+                      : ExportCherry(options, *manifest, &result));
+  return result;
+}
+
+}  // namespace cherry::client

@@ -1,0 +1,40 @@
+// Makes a dataset of text: reads, removes repetitions, splits, trains or loads the tokenizer, encodes,
+// publishes.
+//
+// The same input and options give the same bytes, on any number of threads. Nothing appears under the
+// dataset's name before all of it is on disk. Memory: that of Corpus, of the tokenizer's training, and one
+// batch of documents; the text takes its own size on disk beside the dataset while this runs.
+#ifndef CHERRY_CLIENT_DATA_PREPARE_H_
+#define CHERRY_CLIENT_DATA_PREPARE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/data/dataset_manifest.h"
+#include "client/data/progress.h"
+#include "client/data/text_source.h"
+
+namespace cherry::client {
+
+struct PrepareOptions {
+  std::string name;
+  std::string data_root;  // Must exist.
+  std::vector<std::string> inputs;
+  // One of both: the size of the vocabulary to train, or a tokenizer.json (or its directory, or a dataset's
+  // name).
+  int vocab = 0;
+  std::string tokenizer;
+  double valid_share = 0.02;  // Of the text, in (0, 0.5].
+  int line_characters = 20;   // See Corpus; 0 keeps repeated lines.
+  TextOptions text;
+  int threads = 0;  // 0: every core this process may use.
+  bool force = false;
+};
+
+// The manifest as it was published. Not thread-safe for one name.
+absl::StatusOr<DatasetManifest> PrepareDataset(const PrepareOptions& options, Progress* progress);
+
+}  // namespace cherry::client
+
+#endif  // CHERRY_CLIENT_DATA_PREPARE_H_

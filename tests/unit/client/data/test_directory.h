@@ -1,0 +1,37 @@
+// A directory of its own for each test.
+#ifndef CHERRY_TESTS_UNIT_CLIENT_DATA_TEST_DIRECTORY_H_
+#define CHERRY_TESTS_UNIT_CLIENT_DATA_TEST_DIRECTORY_H_
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "common/file.h"
+#include "common/status.h"
+
+namespace cherry::client {
+
+class TestDirectory {
+ public:
+  TestDirectory() {
+    std::string pattern = ::testing::TempDir() + "/cherry-data-XXXXXX";
+    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+    path_ = pattern;
+  }
+  ~TestDirectory() { Drop(RemoveTree(path_)); }
+  const std::string& path() const { return path_; }
+  std::string File(const std::string& name, const std::string& content) const {
+    const std::string file = path_ + "/" + name;
+    EXPECT_TRUE(MakeDirectories(file.substr(0, file.rfind('/'))).ok());
+    EXPECT_TRUE(WriteFileAtomically(file, content).ok());
+    return file;
+  }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace cherry::client
+
+#endif  // CHERRY_TESTS_UNIT_CLIENT_DATA_TEST_DIRECTORY_H_
