@@ -1,0 +1,101 @@
+//! Text to token ids and back, with a tokenizer of any kind that tokenizer.json can describe.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tokenizers::Tokenizer;
+
+use crate::{Failure, Outcome};
+
+pub struct Codec {
+    tokenizer: Tokenizer,
+    /// Starting threads costs more than encoding a small batch, so pools are kept, by size.
+    pools: Mutex<HashMap<usize, Arc<ThreadPool>>>,
+}
+
+pub fn new_pool(threads: usize) -> Outcome<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .thread_name(|i| format!("tokenizer-{i}"))
+        .build()
+        .map_err(|error| Failure::Internal(format!("cannot start {threads} threads: {error}")))
+}
+
+impl Codec {
+    pub fn new(mut tokenizer: Tokenizer) -> Codec {
+        // "</s>" in a document is five characters of text, not the end of the document.
+        tokenizer.set_encode_special_tokens(true);
+        Codec { tokenizer, pools: Mutex::new(HashMap::new()) }
+    }
+
+    pub fn from_json(json: &[u8]) -> Outcome<Codec> {
+        let mut tokenizer = Tokenizer::from_bytes(json)
+            .map_err(|error| Failure::Invalid(format!("not a tokenizer.json: {error}")))?;
+        // Some files carry the lengths of the model they were trained for; token files need every token.
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| Failure::Internal(error.to_string()))?
+            .with_padding(None);
+        Ok(Codec::new(tokenizer))
+    }
+
+    pub fn to_json(&self) -> Outcome<String> {
+        self.tokenizer.to_string(true).map_err(|error| Failure::Internal(error.to_string()))
+    }
+
+    pub fn parse_specials(&mut self, parse: bool) {
+        self.tokenizer.set_encode_special_tokens(!parse);
+    }
+
+    pub fn encode(&self, texts: &[&str], threads: usize) -> Outcome<Vec<Vec<i32>>> {
+        if texts.len() < 2 || threads < 2 {
+            return texts.iter().map(|text| self.encode_one(text)).collect();
+        }
+        let pool = self.pool(threads)?;
+        pool.install(|| texts.par_iter().map(|text| self.encode_one(text)).collect())
+    }
+
+    pub fn decode(&self, ids: &[i32], skip_special: bool) -> Outcome<String> {
+        // The library leaves out ids it does not know: a damaged file would look like a shorter text.
+        if let Some(id) = ids.iter().find(|id| self.id_to_token(**id).is_none()) {
+            let size = self.vocab_size();
+            return Err(Failure::Invalid(format!("token id {id} is not in the vocabulary of {size}")));
+        }
+        let ids: Vec<u32> = ids.iter().map(|id| *id as u32).collect();
+        self.tokenizer
+            .decode(&ids, skip_special)
+            .map_err(|error| Failure::Invalid(format!("cannot decode: {error}")))
+    }
+
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    pub fn token_to_id(&self, token: &str) -> Option<i32> {
+        self.tokenizer.token_to_id(token).map(|id| id as i32)
+    }
+
+    pub fn id_to_token(&self, id: i32) -> Option<String> {
+        u32::try_from(id).ok().and_then(|id| self.tokenizer.id_to_token(id))
+    }
+
+    fn encode_one(&self, text: &str) -> Outcome<Vec<i32>> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, false)
+            .map_err(|error| Failure::Invalid(format!("cannot encode: {error}")))?;
+        Ok(encoding.get_ids().iter().map(|id| *id as i32).collect())
+    }
+
+    fn pool(&self, threads: usize) -> Outcome<Arc<ThreadPool>> {
+        let mut pools = self.pools.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(pool) = pools.get(&threads) {
+            return Ok(pool.clone());
+        }
+        let pool = Arc::new(new_pool(threads)?);
+        pools.insert(threads, pool.clone());
+        Ok(pool)
+    }
+}

@@ -1,0 +1,282 @@
+//! Hugging Face's tokenizers behind the C interface of tokenizer.h, where the contract stands.
+//!
+//! This file is the boundary: it turns pointers into slices, and errors and panics into statuses.
+//! `train` and `codec` are safe Rust.
+
+mod codec;
+mod train;
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::slice;
+
+use codec::Codec;
+use train::{Options, Trainer};
+
+/// What went wrong, as tokenizer.h numbers it.
+#[derive(Debug)]
+pub enum Failure {
+    Invalid(String),
+    Internal(String),
+}
+
+pub type Outcome<T> = Result<T, Failure>;
+
+const OK: i32 = 0;
+const INVALID: i32 = 1;
+const INTERNAL: i32 = 2;
+
+/// Bytes that the caller reads, or that were made here and are given back to `cherry_tokenizer_free_text`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Text {
+    data: *const u8,
+    size: usize,
+}
+
+/// Token ids made here, given back to `cherry_tokenizer_free_ids`.
+#[repr(C)]
+pub struct Ids {
+    data: *mut i32,
+    size: usize,
+}
+
+impl Text {
+    unsafe fn bytes<'a>(self) -> &'a [u8] {
+        if self.size == 0 {
+            return &[];
+        }
+        slice::from_raw_parts(self.data, self.size)
+    }
+
+    unsafe fn str<'a>(self, what: &str) -> Outcome<&'a str> {
+        std::str::from_utf8(self.bytes()).map_err(|error| {
+            Failure::Invalid(format!("{what} is not valid UTF-8 at byte {}", error.valid_up_to()))
+        })
+    }
+
+    fn owned(text: String) -> Text {
+        let bytes = text.into_bytes().into_boxed_slice();
+        let size = bytes.len();
+        Text { data: Box::into_raw(bytes) as *const u8, size }
+    }
+}
+
+impl Ids {
+    fn owned(ids: Vec<i32>) -> Ids {
+        let ids = ids.into_boxed_slice();
+        let size = ids.len();
+        Ids { data: Box::into_raw(ids) as *mut i32, size }
+    }
+}
+
+unsafe fn array<'a, T>(data: *const T, size: usize) -> &'a [T] {
+    if size == 0 {
+        return &[];
+    }
+    slice::from_raw_parts(data, size)
+}
+
+unsafe fn strs<'a>(texts: *const Text, count: usize) -> Outcome<Vec<&'a str>> {
+    array(texts, count).iter().enumerate().map(|(i, text)| text.str(&format!("text {i}"))).collect()
+}
+
+/// Runs `work`, and reports its error or panic in `message`: nothing unwinds into C.
+unsafe fn guard(message: *mut Text, work: impl FnOnce() -> Outcome<()>) -> i32 {
+    let failure = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => return OK,
+        Ok(Err(failure)) => failure,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Failure::Internal(format!("the tokenizer panicked: {}", text.unwrap_or_default()))
+        }
+    };
+    let (code, text) = match failure {
+        Failure::Invalid(text) => (INVALID, text),
+        Failure::Internal(text) => (INTERNAL, text),
+    };
+    *message = Text::owned(text);
+    code
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_trainer_new(
+    vocab_size: usize,
+    threads: usize,
+    specials: *const Text,
+    special_count: usize,
+    out: *mut *mut Trainer,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        let specials = strs(specials, special_count)?.into_iter().map(str::to_string).collect();
+        let trainer = Trainer::new(Options { vocab_size, threads, specials })?;
+        *out = Box::into_raw(Box::new(trainer));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_trainer_feed(
+    trainer: *mut Trainer,
+    texts: *const Text,
+    count: usize,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || (*trainer).feed(&strs(texts, count)?))
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_trainer_finish(
+    trainer: *mut Trainer,
+    out: *mut *mut Codec,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        *out = Box::into_raw(Box::new(Codec::new((*trainer).finish()?)));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_trainer_free(trainer: *mut Trainer) {
+    if !trainer.is_null() {
+        drop(Box::from_raw(trainer));
+    }
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_from_json(
+    json: Text,
+    out: *mut *mut Codec,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        *out = Box::into_raw(Box::new(Codec::from_json(json.bytes())?));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_to_json(
+    codec: *const Codec,
+    out: *mut Text,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        *out = Text::owned((*codec).to_json()?);
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_parse_specials(codec: *mut Codec, parse: bool) {
+    (*codec).parse_specials(parse);
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_encode(
+    codec: *const Codec,
+    texts: *const Text,
+    count: usize,
+    threads: usize,
+    ids: *mut Ids,
+    lengths: *mut usize,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        let encoded = (*codec).encode(&strs(texts, count)?, threads)?;
+        let mut all = Vec::with_capacity(encoded.iter().map(Vec::len).sum());
+        for (i, one) in encoded.iter().enumerate() {
+            *lengths.add(i) = one.len();
+            all.extend_from_slice(one);
+        }
+        *ids = Ids::owned(all);
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_decode(
+    codec: *const Codec,
+    ids: *const i32,
+    count: usize,
+    skip_special: bool,
+    out: *mut Text,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        *out = Text::owned((*codec).decode(array(ids, count), skip_special)?);
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_vocab_size(codec: *const Codec) -> usize {
+    (*codec).vocab_size()
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_token_to_id(codec: *const Codec, token: Text) -> i32 {
+    let id = std::str::from_utf8(token.bytes()).ok().and_then(|token| (*codec).token_to_id(token));
+    id.unwrap_or(-1)
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_id_to_token(codec: *const Codec, id: i32) -> Text {
+    match (*codec).id_to_token(id) {
+        Some(token) => Text::owned(token),
+        None => Text { data: std::ptr::null(), size: 0 },
+    }
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_free(codec: *mut Codec) {
+    if !codec.is_null() {
+        drop(Box::from_raw(codec));
+    }
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_free_text(text: Text) {
+    if !text.data.is_null() {
+        drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(text.data as *mut u8, text.size)));
+    }
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_free_ids(ids: Ids) {
+    if !ids.data.is_null() {
+        drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(ids.data, ids.size)));
+    }
+}

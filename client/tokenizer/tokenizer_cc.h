@@ -1,0 +1,114 @@
+// Text to token ids and back, and training of byte-fallback BPE tokenizers, by Hugging Face's tokenizers.
+//
+//   ASSIGN_OR_RETURN(auto trainer, TokenizerTrainer::Create({.vocab_size = 2048, .threads = 2}));
+//   RETURN_IF_ERROR(trainer.Feed({"첫 문서", "둘째 문서"}));   // as often as wanted
+//   ASSIGN_OR_RETURN(Tokenizer tokenizer, trainer.Train());
+//   RETURN_IF_ERROR(tokenizer.Save(dir + "/tokenizer.json"));
+#ifndef CHERRY_CLIENT_TOKENIZER_TOKENIZER_CC_H_
+#define CHERRY_CLIENT_TOKENIZER_TOKENIZER_CC_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "client/tokenizer/tokenizer.h"
+
+namespace cherry::client {
+
+// The ids of several texts, one after the other.
+struct EncodedBatch {
+  std::vector<int32_t> ids;
+  std::vector<size_t> ends;  // text i is ids[ends[i - 1] .. ends[i]), with ends[-1] = 0
+
+  size_t size() const { return ends.size(); }
+  absl::Span<const int32_t> operator[](size_t i) const {
+    const size_t begin = i == 0 ? 0 : ends[i - 1];
+    return absl::MakeConstSpan(ids).subspan(begin, ends[i] - begin);
+  }
+};
+
+// A tokenizer of any kind that a tokenizer.json describes. Const functions are thread-safe.
+//
+// A tokenizer trained here is lossless: Decode(Encode(text)) is `text` for all valid UTF-8. Texts that are
+// not valid UTF-8 are INVALID_UTF8, ids outside the vocabulary UNKNOWN_TOKEN (kInvalidArgument).
+class Tokenizer {
+ public:
+  // INVALID_TOKENIZER when it is not a tokenizer.json. Truncation and padding in it are dropped.
+  static absl::StatusOr<Tokenizer> FromJson(absl::string_view json);
+  static absl::StatusOr<Tokenizer> Load(const std::string& path);
+
+  // The same tokenizer gives the same bytes, on any machine.
+  absl::StatusOr<std::string> ToJson() const;
+  absl::Status Save(const std::string& path) const;
+
+  // No special token is added, and none is read out of the text: "</s>" in it is text (see ParseSpecials).
+  absl::StatusOr<std::vector<int32_t>> Encode(absl::string_view text) const;
+
+  // The same ids as Encode gives text by text, on up to `threads` threads.
+  absl::StatusOr<EncodedBatch> EncodeBatch(absl::Span<const absl::string_view> texts, int threads) const;
+
+  // Bytes that are no UTF-8 (a model may produce them) become U+FFFD. `skip_special` leaves special tokens
+  // out.
+  absl::StatusOr<std::string> Decode(absl::Span<const int32_t> ids, bool skip_special = false) const;
+
+  // All tokens, special ones included.
+  int VocabSize() const;
+  absl::optional<int32_t> TokenToId(absl::string_view token) const;
+  absl::optional<std::string> IdToToken(int32_t id) const;
+
+  // Makes Encode read special tokens where their text stands, as chat templates need. Not thread-safe.
+  void ParseSpecials(bool parse);
+
+ private:
+  friend class TokenizerTrainer;
+  struct Free {
+    void operator()(CherryTokenizer* tokenizer) const { cherry_tokenizer_free(tokenizer); }
+  };
+  explicit Tokenizer(CherryTokenizer* tokenizer) : tokenizer_(tokenizer) {}
+
+  std::unique_ptr<CherryTokenizer, Free> tokenizer_;
+};
+
+// Learns a tokenizer like Llama's: ids 0..2 are <unk>, <s>, </s>, then come the 256 bytes <0x00>..<0xFF>,
+// the special tokens asked for, the characters that make up 99.95% of the text (in order of code points),
+// and what the merges give (in order of learning). Not thread-safe; Feed works in parallel inside.
+//
+// Deterministic: the same texts give the same file, in any order and batches, on any number of threads.
+class TokenizerTrainer {
+ public:
+  struct Options {
+    int vocab_size = 0;  // of all tokens; fewer are learnt when the text does not give more
+    int threads = 1;
+    std::vector<std::string> special_tokens = {};
+  };
+
+  // OUT_OF_RANGE: no room beside the special and byte tokens. INVALID_SPECIAL_TOKEN: it is there twice, or
+  // could be taken for text.
+  static absl::StatusOr<TokenizerTrainer> Create(const Options& options);
+
+  // Counts the words of some texts; keeps the counts, not the texts. At most 2 GiB in all: a sample of a
+  // larger corpus gives the same tokens (TOO_MUCH_TEXT).
+  absl::Status Feed(absl::Span<const absl::string_view> texts);
+
+  // Learns from all that was fed. The trainer forgets it.
+  absl::StatusOr<Tokenizer> Train();
+
+ private:
+  struct Free {
+    void operator()(CherryTokenizerTrainer* trainer) const { cherry_tokenizer_trainer_free(trainer); }
+  };
+  explicit TokenizerTrainer(CherryTokenizerTrainer* trainer) : trainer_(trainer) {}
+
+  std::unique_ptr<CherryTokenizerTrainer, Free> trainer_;
+  size_t fed_bytes_ = 0;
+};
+
+}  // namespace cherry::client
+
+#endif  // CHERRY_CLIENT_TOKENIZER_TOKENIZER_CC_H_
