@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Runs a command of a fresh clone on a bare Debian 12: what a newcomer's machine would do.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+usage() {
+  cat <<'END'
+usage: deploy/bare-machine.sh [--keep] COMMAND...
+
+Makes a root of Debian's minbase with git and nothing else, clones this repository's HEAD into it,
+and runs COMMAND in the clone, for instance
+  deploy/bare-machine.sh ./tests/run.sh
+Prints the time of each phase; exits as COMMAND does. Needs root, debootstrap and about 12 GB in
+$TMPDIR. The root uses this machine's Debian mirror, certificates and package index settings, since it
+has no others. Mounts live in a namespace of their own and end with it, however the script ends.
+
+  --keep  leave the root, and say where it is
+END
+}
+
+KEEP=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --keep) KEEP=1; shift ;;
+    --help | -h) usage; exit 0 ;;
+    -*) usage >&2; exit 2 ;;
+    *) break ;;
+  esac
+done
+if [ $# = 0 ]; then usage >&2; exit 2; fi
+if [ "$(id -u)" != 0 ]; then fail "not root" "run it with sudo"; fi
+if [ ! -x "$(type -P debootstrap)" ]; then fail "debootstrap is not there" "apt-get install debootstrap"; fi
+
+# The sources that Debian's own key signs. Others on this machine need keys a bare one does not have.
+debian_sources() {
+  find /etc/apt -name '*.sources' -exec grep -l 'debian-archive-keyring' {} +
+  find /etc/apt -name '*.list' -exec grep -lE '^deb .*debian' {} + || true
+}
+
+mirror_of() {
+  grep -hE '^(URIs:|deb )' "$1" | grep -oE '[a-z+]+://[^ ]+' | head -n 1
+}
+
+make_root() {
+  local first
+  first=$(debian_sources | head -n 1)
+  if [ -z "$first" ]; then fail "no Debian mirror in /etc/apt" "add one as 'man sources.list' says"; fi
+  debootstrap --variant=minbase --include=git,ca-certificates bookworm "$ROOT" "$(mirror_of "$first")" \
+    > "$LOG" 2>&1 || fail "debootstrap failed" "read the log; check the mirror in $first"
+}
+
+# The way to the network, and only that.
+copy_settings() {
+  local source
+  rm -f "$ROOT/etc/apt/sources.list"
+  debian_sources | while read -r source; do cp "$source" "$ROOT/etc/apt/sources.list.d/"; done
+  apt-config dump Acquire > "$ROOT/etc/apt/apt.conf.d/90host"
+  for source in /etc/pip.conf /etc/resolv.conf /etc/hosts; do
+    if [ -f "$source" ]; then cp -L "$source" "$ROOT$source"; fi
+  done
+  if [ -n "$(ls /usr/local/share/ca-certificates)" ]; then
+    cp /usr/local/share/ca-certificates/* "$ROOT/usr/local/share/ca-certificates/"
+    chroot "$ROOT" update-ca-certificates >> "$LOG" 2>&1
+  fi
+  if [ -f "$HOME/.cargo/config.toml" ]; then install -D "$HOME/.cargo/config.toml" "$ROOT/root/.cargo/config.toml"; fi
+}
+
+clone() {
+  git clone -q --no-hardlinks "$CHERRY_ROOT" "$ROOT/root/cherry" >> "$LOG" 2>&1 ||
+    fail "git clone failed" "read the log"
+  git -C "$ROOT/root/cherry" remote remove origin
+  DID=$(git -C "$ROOT/root/cherry" log -1 --format='%h %s')
+}
+
+# The environment of a login, and proxies.
+run_command() {
+  local variable passed=()
+  while IFS='=' read -r variable _; do
+    case $variable in
+      http_proxy | https_proxy | no_proxy | HTTP_PROXY | HTTPS_PROXY | NO_PROXY) passed+=("$variable=${!variable}") ;;
+    esac
+  done < <(env)
+  RC=0
+  env -i HOME=/root USER=root LANG=C.UTF-8 TERM="${TERM:-dumb}" "${passed[@]}" \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    chroot "$ROOT" bash -c 'cd /root/cherry && exec "$@"' bash "${COMMAND[@]}" || RC=$?
+  DID="exit status $RC: ${COMMAND[*]}"
+}
+
+mount_kernel() {
+  mount -t proc proc "$ROOT/proc"
+  mount -t sysfs sys "$ROOT/sys"
+  mount --rbind /dev "$ROOT/dev"
+  mount -t tmpfs tmpfs "$ROOT/dev/shm"
+}
+
+# As the first process of its own namespaces: when it ends, so do its mounts and processes.
+inside() {
+  local start=$EPOCHREALTIME
+  LOG=$ROOT.log
+  : > "$LOG"
+  phase 'bare root' make_root
+  phase 'network settings' copy_settings
+  phase 'clone' clone
+  mount_kernel
+  phase 'command' run_command
+  printf '%-22s %7.1f s\n' 'bare machine' "$(seconds_since "$start")"
+  return "$RC"
+}
+
+if [ -n "${CHERRY_BARE_ROOT:-}" ]; then
+  ROOT=$CHERRY_BARE_ROOT
+  COMMAND=("$@")
+  inside
+  exit
+fi
+
+ROOT=$(mktemp -d "${TMPDIR:-/tmp}/cherry-bare-XXXXXX")
+chmod 755 "$ROOT"
+cleanup() {
+  if [ $KEEP = 1 ]; then
+    say "root: $ROOT (rm -rf --one-file-system it when done)"
+  else
+    rm -rf --one-file-system "$ROOT" "$ROOT.log"
+  fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+RC=0
+CHERRY_BARE_ROOT=$ROOT unshare --mount --propagation private --pid --fork --kill-child "$0" "$@" || RC=$?
+exit "$RC"
