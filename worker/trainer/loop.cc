@@ -1,0 +1,242 @@
+#include "worker/trainer/loop.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/fault_points.h"
+#include "common/log.h"
+#include "common/status.h"
+#include "worker/data/permutation.h"
+#include "worker/parallel/agreement.h"
+#include "worker/trainer/batches.h"
+
+namespace cherry::trainer {
+namespace {
+
+// Seconds since the last call, for the parts of a step.
+class Stopwatch {
+ public:
+  double Lap() {
+    const absl::Time now = absl::Now();
+    return absl::ToDoubleSeconds(now - std::exchange(last_, now));
+  }
+
+ private:
+  absl::Time last_ = absl::Now();
+};
+
+std::unique_ptr<GradientBuckets> MakeBuckets(Parameters* parameters, Collective* collective) {
+  if (collective->world_size() == 1) {
+    return nullptr;
+  }
+  std::vector<int64_t> offsets;
+  for (const NamedParameter& parameter : parameters->list()) {
+    offsets.push_back(parameter.offset);
+  }
+  const at::Tensor& gradients = parameters->gradients();
+  auto buckets = std::make_unique<GradientBuckets>(
+      absl::MakeSpan(gradients.data_ptr<float>(), static_cast<size_t>(gradients.numel())), std::move(offsets),
+      collective);
+  parameters->SetGradientHook([buckets = buckets.get()](size_t index) { buckets->Ready(index); });
+  return buckets;
+}
+
+ValidationPlan PlanValidation(const v1::JobSpec& spec, const TokenWindows* valid) {
+  ValidationPlan plan;
+  plan.data = valid;
+  plan.batch = spec.train().micro_batch_size();
+  const int64_t most = spec.validation().max_sequences();
+  plan.windows = most > 0 ? std::min(most, valid->size()) : valid->size();
+  return plan;
+}
+
+bool Every(int64_t interval, int64_t step) { return interval > 0 && step % interval == 0; }
+
+}  // namespace
+
+TrainingLoop::TrainingLoop(const LoopParts& parts, RunState* run)
+    : parts_(parts),
+      spec_(parts.channel->start().attempt().spec()),
+      steps_(spec_.train().steps()),
+      micro_batch_(spec_.train().micro_batch_size()),
+      micro_batches_(spec_.train().global_batch_size() / micro_batch_),
+      run_(run),
+      schedule_(LrSchedule::FromSpec(spec_.train())),
+      validation_(PlanValidation(spec_, parts.valid)),
+      buckets_(MakeBuckets(&parts.recipe->model().parameters(), parts.gang->gradients.get())),
+      reporter_(parts.channel, steps_) {}
+
+TrainingLoop::~TrainingLoop() { parts_.recipe->model().parameters().SetGradientHook(nullptr); }
+
+absl::Status TrainingLoop::Run() {
+  parts_.channel->SendPhase(v1::PhaseReport::STEPPING, run_->step);
+  while (run_->step < steps_) {
+    StepFacts facts;
+    StopRequest stop = StopRequest::kNone;
+    RETURN_IF_ERROR(Step(&facts, &stop));
+    RETURN_IF_ERROR(AfterStep(stop, &facts));
+    reporter_.Report(*run_, facts);
+    FaultPoint("trainer.after_step");
+    if (stop != StopRequest::kNone && run_->step < steps_) {
+      RETURN_IF_ERROR(stop == StopRequest::kSave ? Finish() : absl::OkStatus());
+      return Error(absl::StatusCode::kCancelled, "STOPPED", "",
+                   absl::StrCat("stopped on request after step ", run_->step), "start it again to go on");
+    }
+  }
+  if (!run_->saved) {
+    // Another job's last step was also this one's.
+    parts_.checkpointer->Save(*run_, parts_.recipe->model().parameters(), *parts_.optimizer, /*final=*/true);
+  }
+  return Finish();
+}
+
+absl::Status TrainingLoop::Step(StepFacts* facts, StopRequest* stop) {
+  const absl::Time begin = absl::Now();
+  double loss_sum = 0.0;
+  double targets = 0.0;
+  RETURN_IF_ERROR(Backpropagate(facts, &loss_sum, &targets));
+  Stopwatch watch;
+  ASSIGN_OR_RETURN(const Agreed agreed, Agree(loss_sum, targets));
+  if (buckets_ != nullptr) {
+    RETURN_IF_ERROR(buckets_->Finish());
+  }
+  facts->phases.set_reduce(watch.Lap());
+  const double loss = agreed.loss_sum / agreed.targets;
+  if (!std::isfinite(loss)) {
+    return NotFinite("LOSS_NOT_FINITE", "the loss", loss);
+  }
+  facts->learning_rate = schedule_.At(run_->step);
+  facts->gradient_norm = parts_.optimizer->Step(facts->learning_rate, 1.0 / agreed.targets);
+  facts->phases.set_optimizer(watch.Lap());
+  if (!std::isfinite(facts->gradient_norm)) {
+    return NotFinite("GRADIENT_NOT_FINITE", "the gradient's norm", facts->gradient_norm);
+  }
+  facts->tokens = micro_batches_ * micro_batch_ * spec_.train().sequence_length();
+  facts->supervised_tokens = static_cast<int64_t>(agreed.targets);
+  run_->step += 1;
+  run_->sample_cursor += micro_batches_ * micro_batch_;
+  run_->tokens += facts->tokens;
+  run_->loss = loss;
+  run_->saved = false;
+  *stop = agreed.stop;
+  facts->seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::Backpropagate(StepFacts* facts, double* loss_sum, double* targets) {
+  const Gang& gang = *parts_.gang;
+  Recipe* recipe = parts_.recipe;
+  recipe->model().parameters().ZeroGradients();
+  Stopwatch watch;
+  double data = 0.0;
+  double forward = 0.0;
+  double backward = 0.0;
+  at::Tensor sum;
+  at::Tensor count;
+  for (int64_t micro = gang.rank; micro < micro_batches_; micro += gang.world_size) {
+    std::vector<int64_t> windows;
+    for (int64_t i = 0; i < micro_batch_; ++i) {
+      windows.push_back(WindowOfSample(run_->sample_cursor + micro * micro_batch_ + i, parts_.train->size(),
+                                       spec_.train().seed()));
+    }
+    const Batch batch = ReadBatch(*parts_.train, windows, parts_.device.torch);
+    data += watch.Lap();
+    const LossSum loss = recipe->TrainingLoss(batch);
+    forward += watch.Lap();
+    const bool last = micro + gang.world_size >= micro_batches_;
+    if (last && buckets_ != nullptr) {
+      buckets_->Arm();
+    }
+    loss.sum.backward();
+    backward += watch.Lap();
+    const at::Tensor value = loss.sum.detach().to(at::kDouble);
+    sum = sum.defined() ? sum + value : value;
+    count = count.defined() ? count + loss.count : loss.count;
+  }
+  *loss_sum = sum.item<double>();
+  *targets = static_cast<double>(count.item<int64_t>());
+  facts->phases.set_data(data);
+  facts->phases.set_forward(forward);
+  facts->phases.set_backward(backward + watch.Lap());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TrainingLoop::Agreed> TrainingLoop::Agree(double loss_sum, double targets) {
+  const StopRequest stop = parts_.channel->stop();
+  const absl::Status save = parts_.checkpointer->status();
+  double shared[5] = {loss_sum, targets, stop == StopRequest::kSave ? 1.0 : 0.0,
+                      stop == StopRequest::kNow ? 1.0 : 0.0, save.ok() ? 0.0 : 1.0};
+  RETURN_IF_ERROR(parts_.gang->control->AllReduceSum(absl::MakeSpan(shared)));
+  if (shared[4] > 0.0) {
+    RETURN_IF_ERROR(AgreeOn(save, parts_.gang->control.get()));
+  }
+  Agreed agreed;
+  agreed.loss_sum = shared[0];
+  agreed.targets = shared[1];
+  agreed.stop = shared[3] > 0.0   ? StopRequest::kNow
+                : shared[2] > 0.0 ? StopRequest::kSave
+                                  : StopRequest::kNone;
+  return agreed;
+}
+
+absl::Status TrainingLoop::AfterStep(StopRequest stop, StepFacts* facts) {
+  const bool last = run_->step == steps_;
+  const bool planned = last || Every(spec_.checkpoint().every_steps(), run_->step);
+  // Whoever asks for a stop waits for it: its checkpoint goes unmeasured unless one is due anyway.
+  const bool save = planned || stop == StopRequest::kSave;
+  if (stop == StopRequest::kNow && !last) {
+    return absl::OkStatus();
+  }
+  facts->validated = planned || Every(spec_.validation().every_steps(), run_->step);
+  if (facts->validated) {
+    parts_.channel->SendPhase(v1::PhaseReport::VALIDATING, run_->step);
+    RETURN_IF_ERROR(RunValidation());
+  }
+  if (save) {
+    parts_.channel->SendPhase(v1::PhaseReport::CHECKPOINTING, run_->step);
+    RunState saved = *run_;
+    if (!facts->validated) {
+      saved.valid_loss.reset();
+    }
+    facts->checkpoint_stall_seconds =
+        parts_.checkpointer->Save(saved, parts_.recipe->model().parameters(), *parts_.optimizer, last);
+    facts->phases.set_checkpoint(facts->checkpoint_stall_seconds);
+    run_->saved = true;
+  }
+  if (facts->validated || save) {
+    parts_.channel->SendPhase(v1::PhaseReport::STEPPING, run_->step);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::RunValidation() {
+  ASSIGN_OR_RETURN(const double loss,
+                   Validate(validation_, parts_.recipe, parts_.device.torch, parts_.gang->control.get()));
+  if (!std::isfinite(loss)) {
+    return NotFinite("LOSS_NOT_FINITE", "the validation loss", loss);
+  }
+  run_->valid_loss = loss;
+  run_->best_valid_loss = std::min(run_->best_valid_loss.value_or(loss), loss);
+  return absl::OkStatus();
+}
+
+absl::Status TrainingLoop::Finish() {
+  parts_.channel->SendPhase(v1::PhaseReport::FINISHING, run_->step);
+  return AgreeOn(parts_.checkpointer->Finish(), parts_.gang->checkpoint.get());
+}
+
+absl::Status TrainingLoop::NotFinite(absl::string_view reason, absl::string_view what, double value) const {
+  return Error(
+      absl::StatusCode::kOutOfRange, reason, "train.optimizer.learning_rate",
+      absl::StrCat("in step ", run_->step + 1, " ", what, " is ", value, " (samples ", run_->sample_cursor,
+                   " to ", run_->sample_cursor + micro_batches_ * micro_batch_ - 1, ")"),
+      "use a smaller train.optimizer.learning_rate, a longer warm-up, or look at these samples");
+}
+
+}  // namespace cherry::trainer

@@ -1,0 +1,164 @@
+#include "worker/trainer/rank.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/log.h"
+#include "common/status.h"
+#include "worker/data/dataset.h"
+#include "worker/parallel/agreement.h"
+#include "worker/trainer/channel.h"
+#include "worker/trainer/checkpointer.h"
+#include "worker/trainer/device.h"
+#include "worker/trainer/gang.h"
+#include "worker/trainer/loop.h"
+#include "worker/trainer/outcome.h"
+#include "worker/trainer/process.h"
+#include "worker/trainer/recipe.h"
+#include "worker/trainer/resume.h"
+#include "worker/trainer/state_copy.h"
+
+namespace cherry::trainer {
+namespace {
+
+struct Data {
+  std::unique_ptr<TokenWindows> train;
+  std::unique_ptr<TokenWindows> valid;
+};
+
+// Before the first Torch call.
+absl::StatusOr<Device> SetUp(const v1::StartRank& start) {
+  const std::vector<int> cores(start.cores().begin(), start.cores().end());
+  const absl::Status pinned = PinToCores(cores);
+  if (!pinned.ok()) {
+    // A container may have been given other cores since; the run is right, only slower.
+    LogWarning(pinned.message());
+  }
+  ASSIGN_OR_RETURN(const Device device, OpenDevice(start.slot()));
+  if (start.attempt().spec().train().deterministic()) {
+    RETURN_IF_ERROR(SetUpDeterminism());
+  }
+  SetUpThreads(start.threads());
+  return device;
+}
+
+absl::StatusOr<Data> OpenData(const v1::StartRank& start) {
+  const v1::StartAttempt& attempt = start.attempt();
+  const v1::DataConfig& config = attempt.spec().data();
+  const int64_t length = attempt.spec().train().sequence_length();
+  Data data;
+  ASSIGN_OR_RETURN(data.train, TokenWindows::Open(start.data_root(), attempt.train(), config.train(),
+                                                  "data.train", length));
+  ASSIGN_OR_RETURN(data.valid, TokenWindows::Open(start.data_root(), attempt.valid(), config.valid(),
+                                                  "data.valid", length));
+  if (start.rank() == 0) {
+    RETURN_IF_ERROR(data.train->CheckHashes());
+    RETURN_IF_ERROR(data.valid->CheckHashes());
+  }
+  return data;
+}
+
+absl::Status CheckDivisible(const v1::StartAttempt& attempt) {
+  const v1::TrainConfig& train = attempt.spec().train();
+  const int64_t sequences = int64_t{train.micro_batch_size()} * attempt.world_size();
+  if (sequences > 0 && train.global_batch_size() % sequences == 0) {
+    return absl::OkStatus();
+  }
+  return InvalidField("BATCH_NOT_DIVISIBLE", "train.global_batch_size",
+                      absl::StrCat("train.global_batch_size: ", train.global_batch_size(),
+                                   " is not a multiple of micro_batch_size * ranks = ", sequences),
+                      "change train.global_batch_size, train.micro_batch_size or resources.ranks");
+}
+
+// The planner's table, in the log before step 0 and, once, in the timeline.
+void ShowMemoryPlan(WorkerChannel* channel, const ModelShape& shape, bool bf16) {
+  const v1::MemoryPlan plan = PlanMemory(shape, channel->start().attempt().spec().train(), bf16 ? 2 : 4);
+  const auto mib = [](int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  const std::string text = absl::StrFormat(
+      "memory of a rank, planned: weights %.1f MiB, gradients %.1f, optimizer %.1f, activations %.1f, logits "
+      "%.1f, snapshot %.1f, in all %.1f MiB",
+      mib(plan.weights()), mib(plan.gradients()), mib(plan.optimizer()), mib(plan.activations()),
+      mib(plan.logits()), mib(plan.snapshot()), mib(plan.total()));
+  LogInfo(text);
+  if (channel->start().rank() == 0) {
+    channel->SendNote("MemoryPlan", text, 0);
+  }
+}
+
+AdamWOptions OptimizerOptions(const v1::OptimizerConfig& config) {
+  AdamWOptions options;
+  options.beta1 = config.betas(0);
+  options.beta2 = config.betas(1);
+  options.eps = config.eps();
+  options.weight_decay = config.weight_decay();
+  options.max_grad_norm = config.max_grad_norm();
+  return options;
+}
+
+absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang, RunState* run) {
+  const v1::JobSpec& spec = channel->start().attempt().spec();
+  channel->SendPhase(v1::PhaseReport::LOADING, 0);
+  // Rank 0 reads the whole files for it; the others wait at the patient collective.
+  absl::StatusOr<Data> data = OpenData(channel->start());
+  RETURN_IF_ERROR(AgreeOn(data.status(), gang->checkpoint.get()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Recipe> recipe, MakeRecipe(spec, device.torch));
+  Parameters& parameters = recipe->model().parameters();
+  ShowMemoryPlan(channel, recipe->model().shape(), device.cuda != nullptr);
+  AdamW optimizer(&parameters, OptimizerOptions(spec.train().optimizer()));
+  HostState buffers = MakeHostState(parameters);
+  ASSIGN_OR_RETURN(const StartingPoint start, FindStart(channel, gang, &buffers));
+  if (start.weights) {
+    CopyFromHost(buffers, &parameters, start.moments ? &optimizer : nullptr);
+  }
+  optimizer.set_step(start.run.step);
+  *run = start.run;
+  Checkpointer checkpointer(channel, recipe->model().shape(), std::move(buffers));
+  LoopParts parts;
+  parts.channel = channel;
+  parts.gang = gang;
+  parts.device = device;
+  parts.recipe = recipe.get();
+  parts.optimizer = &optimizer;
+  parts.checkpointer = &checkpointer;
+  parts.train = data->train.get();
+  parts.valid = data->valid.get();
+  return TrainingLoop(parts, run).Run();
+}
+
+absl::Status Train(WorkerChannel* channel, RunState* run) {
+  const v1::StartRank& start = channel->start();
+  LogInfo(absl::StrCat("rank ", start.rank(), " of ", start.attempt().world_size(), " of ",
+                       start.attempt().job_name(), ", epoch ", start.attempt().attempt().epoch(), ", ",
+                       start.threads(), " threads"));
+  ASSIGN_OR_RETURN(const Device device, SetUp(start));
+  RETURN_IF_ERROR(CheckDivisible(start.attempt()));
+  channel->SendPhase(v1::PhaseReport::RENDEZVOUS, 0);
+  ASSIGN_OR_RETURN(Gang gang, FormGang(start, device, channel));
+  return TrainWith(channel, device, &gang, run);
+}
+
+}  // namespace
+
+int RunRank(int fd) {
+  absl::StatusOr<std::unique_ptr<WorkerChannel>> channel = WorkerChannel::Open(fd);
+  if (!channel.ok()) {
+    LogError(Describe(channel.status()));
+    return kExitUser;
+  }
+  RunState run;
+  const absl::Status status = Guard([&] { return Train(channel->get(), &run); });
+  v1::RankFinished finished;
+  finished.set_cause(CauseOf(status));
+  finished.set_last_step(run.step);
+  if (!status.ok()) {
+    finished.set_message(Describe(status));
+    ExitCodeOf(status) == kExitResume ? LogInfo(Describe(status)) : LogError(Describe(status));
+  }
+  (*channel)->SendFinished(finished);
+  return ExitCodeOf(status);
+}
+
+}  // namespace cherry::trainer

@@ -1,0 +1,48 @@
+// What a rank tells its worker and its log about each step.
+#ifndef CHERRY_WORKER_TRAINER_REPORTER_H_
+#define CHERRY_WORKER_TRAINER_REPORTER_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "cherry/v1/trainer.pb.h"
+#include "worker/trainer/channel.h"
+#include "worker/trainer/progress.h"
+
+namespace cherry::trainer {
+
+// Of one optimizer step.
+struct StepFacts {
+  double seconds = 0.0;
+  v1::PhaseSeconds phases;
+  double learning_rate = 0.0;
+  double gradient_norm = 0.0;
+  int64_t tokens = 0;             // Over all ranks.
+  int64_t supervised_tokens = 0;  // Of them, how many were targets.
+  bool validated = false;         // run.valid_loss is of this step.
+  double checkpoint_stall_seconds = 0.0;
+};
+
+// Not thread-safe.
+class Reporter {
+ public:
+  Reporter(WorkerChannel* channel, int64_t total_steps) : channel_(channel), total_steps_(total_steps) {}
+
+  void Report(const RunState& run, const StepFacts& facts);
+
+ private:
+  void FillProgress(const RunState& run, v1::Progress* progress) const;
+  void FillSamples(const RunState& run, const StepFacts& facts, v1::StepReport* report) const;
+  void Log(const RunState& run, const StepFacts& facts);
+
+  WorkerChannel* channel_;
+  int64_t total_steps_;
+  double tokens_per_second_ = 0.0;  // Smoothed.
+  double step_seconds_ = 0.0;       // Smoothed.
+  std::optional<absl::Time> last_log_;
+};
+
+}  // namespace cherry::trainer
+
+#endif  // CHERRY_WORKER_TRAINER_REPORTER_H_

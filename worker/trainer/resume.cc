@@ -1,0 +1,187 @@
+#include "worker/trainer/resume.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/file.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/manifest.h"
+#include "common/status.h"
+#include "worker/checkpoint/load.h"
+#include "worker/parallel/agreement.h"
+#include "worker/trainer/process.h"
+
+namespace cherry::trainer {
+namespace {
+
+absl::StatusOr<std::string> DirectoryOf(const v1::StartRank& start, const v1::Checkpoint& checkpoint) {
+  return ResolveBeneath(start.checkpoint_root(), checkpoint.path(), "checkpoint");
+}
+
+// Reads everything back, and the manifest against the coordinator's record.
+absl::Status Verify(const v1::StartRank& start, const v1::Checkpoint& checkpoint) {
+  ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, checkpoint));
+  RETURN_IF_ERROR(VerifyCheckpoint(directory).status());
+  if (checkpoint.manifest_hash().empty()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::string hash, HashFile(absl::StrCat(directory, "/", kManifestFile)));
+  if (hash != checkpoint.manifest_hash()) {
+    return absl::DataLossError(absl::StrCat(kManifestFile, ": checksum ", hash, " is not the recorded ",
+                                            checkpoint.manifest_hash()));
+  }
+  return absl::OkStatus();
+}
+
+// A root that is away must not be taken for checkpoints that are gone: that would begin from nothing.
+absl::Status CheckRoot(const v1::StartRank& start) {
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(start.checkpoint_root());
+  if (names.ok()) {
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kUnavailable, "CHECKPOINT_UNREADABLE", "checkpoint",
+               absl::StrCat("the checkpoint root cannot be read: ", names.status().message()),
+               "mount the checkpoint root of the cluster on this worker");
+}
+
+// Index in `resume` of the first sound one, or -1. On rank 0.
+absl::StatusOr<int> ChooseCheckpoint(WorkerChannel* channel) {
+  const v1::StartRank& start = channel->start();
+  const v1::StartAttempt& attempt = start.attempt();
+  if (attempt.resume_size() == 0) {
+    return -1;
+  }
+  RETURN_IF_ERROR(CheckRoot(start));
+  for (int i = 0; i < attempt.resume_size(); ++i) {
+    const v1::Checkpoint& checkpoint = attempt.resume(i);
+    const absl::Status sound = Verify(start, checkpoint);
+    if (sound.ok()) {
+      return i;
+    }
+    const std::string message =
+        absl::StrCat("checkpoint of step ", checkpoint.step(), " is not sound: ", sound.message());
+    LogWarning(message);
+    channel->SendNote("CheckpointCorrupt", message, checkpoint.step());
+  }
+  const std::string message = "no checkpoint is sound: starting from the beginning";
+  LogWarning(message);
+  channel->SendNote("Warning", message, 0);
+  return -1;
+}
+
+// The weights that a job names must be sound: nothing else could stand in for them.
+absl::Status CheckFrom(const v1::StartRank& start) {
+  const absl::Status sound = Verify(start, start.attempt().from());
+  if (sound.ok()) {
+    return sound;
+  }
+  return Error(
+      absl::StatusCode::kDataLoss, "CHECKPOINT_CORRUPT", "from",
+      absl::StrCat("from: checkpoint ", start.attempt().from().name(), " is not sound: ", sound.message()),
+      "name another checkpoint of that job");
+}
+
+absl::Status CannotStayExact(absl::string_view what, absl::string_view was, absl::string_view is,
+                             absl::string_view remedy) {
+  return Error(absl::StatusCode::kFailedPrecondition, "EXACT_RESUME_IMPOSSIBLE", "train.deterministic",
+               absl::StrCat("train.deterministic: the checkpoint was made with ", what, " ", was,
+                            ", this attempt has ", is, ": it could not go on bit by bit"),
+               remedy);
+}
+
+absl::Status CheckExact(const v1::StartRank& start, const Manifest& manifest) {
+  if (!start.attempt().spec().train().deterministic() || !manifest.deterministic) {
+    return absl::OkStatus();
+  }
+  const int world_size = start.attempt().world_size();
+  if (manifest.world_size != world_size) {
+    return CannotStayExact("world size", absl::StrCat(manifest.world_size), absl::StrCat(world_size),
+                           "give resources.ranks the first number, or train.deterministic: false");
+  }
+  if (manifest.threads_per_rank != start.threads()) {
+    return CannotStayExact(
+        "threads per rank", absl::StrCat(manifest.threads_per_rank), absl::StrCat(start.threads()),
+        "use workers with slots of the first number of cores, or train.deterministic: false");
+  }
+  if (manifest.instruction_set != InstructionSet()) {
+    return CannotStayExact(
+        "instruction set", manifest.instruction_set, InstructionSet(),
+        "select such hosts with resources.node_selector, or use train.deterministic: false");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StartingPoint> LoadResume(const v1::StartRank& start, const v1::Checkpoint& checkpoint,
+                                         HostState* state) {
+  ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, checkpoint));
+  ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(directory));
+  RETURN_IF_ERROR(CheckExact(start, manifest));
+  RETURN_IF_ERROR(LoadWeights(directory, state));
+  RETURN_IF_ERROR(LoadMoments(directory, state));
+  StartingPoint point;
+  point.weights = true;
+  point.moments = true;
+  point.run.step = manifest.step;
+  point.run.sample_cursor = manifest.sample_cursor;
+  point.run.tokens = manifest.tokens;
+  point.run.loss = manifest.loss;
+  point.run.valid_loss = manifest.valid_loss;
+  const bool own = manifest.job_uid == start.attempt().attempt().job_uid();
+  point.run.parent = own ? manifest.parent : checkpoint.name();
+  point.run.saved = own;
+  for (const v1::Checkpoint& other : start.attempt().resume()) {
+    if (other.has_valid_loss()) {
+      point.run.best_valid_loss =
+          std::min(point.run.best_valid_loss.value_or(other.valid_loss()), other.valid_loss());
+    }
+  }
+  LogInfo(absl::StrCat("going on from the checkpoint of step ", manifest.step, " in ", directory));
+  return point;
+}
+
+absl::StatusOr<StartingPoint> LoadFrom(const v1::StartRank& start, HostState* state) {
+  const v1::Checkpoint& from = start.attempt().from();
+  ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, from));
+  RETURN_IF_ERROR(LoadWeights(directory, state));
+  StartingPoint point;
+  point.weights = true;
+  point.run.parent = from.name();
+  LogInfo(absl::StrCat("starting from the weights of ", from.name()));
+  return point;
+}
+
+absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, HostState* state) {
+  if (chosen >= 0) {
+    return LoadResume(start, start.attempt().resume(chosen), state);
+  }
+  if (start.attempt().has_from()) {
+    return LoadFrom(start, state);
+  }
+  return StartingPoint();
+}
+
+}  // namespace
+
+absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, HostState* state) {
+  const v1::StartRank& start = channel->start();
+  Collective* collective = gang->checkpoint.get();
+  absl::StatusOr<int> chosen = -1;
+  if (gang->rank == 0) {
+    chosen = ChooseCheckpoint(channel);
+    if (chosen.ok() && *chosen < 0 && start.attempt().has_from()) {
+      const absl::Status sound = CheckFrom(start);
+      chosen = sound.ok() ? chosen : sound;
+    }
+  }
+  RETURN_IF_ERROR(AgreeOn(chosen.status(), collective));
+  double shared = gang->rank == 0 ? *chosen : 0.0;
+  RETURN_IF_ERROR(collective->AllReduceSum(absl::MakeSpan(&shared, 1)));
+  absl::StatusOr<StartingPoint> point = Load(start, static_cast<int>(shared), state);
+  RETURN_IF_ERROR(AgreeOn(point.status(), collective));
+  return point;
+}
+
+}  // namespace cherry::trainer

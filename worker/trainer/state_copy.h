@@ -1,0 +1,22 @@
+// Between a model's tensors and their copy on the host.
+#ifndef CHERRY_WORKER_TRAINER_STATE_COPY_H_
+#define CHERRY_WORKER_TRAINER_STATE_COPY_H_
+
+#include "worker/checkpoint/state.h"
+#include "worker/model/parameters.h"
+#include "worker/optim/adamw.h"
+
+namespace cherry::trainer {
+
+// Buffers for these parameters, all zero. REQUIRES: the two outlive no call here; nothing is kept.
+HostState MakeHostState(const Parameters& parameters);
+
+// Copies weights and moments out.
+void CopyToHost(const Parameters& parameters, const AdamW& optimizer, HostState* state);
+
+// Copies them in: always the weights, the moments where `optimizer` is given.
+void CopyFromHost(const HostState& state, Parameters* parameters, AdamW* optimizer);
+
+}  // namespace cherry::trainer
+
+#endif  // CHERRY_WORKER_TRAINER_STATE_COPY_H_
