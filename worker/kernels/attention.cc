@@ -1,8 +1,11 @@
 #include "worker/kernels/attention.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
+
+#include "worker/kernels/attention_kernel.h"
 
 namespace cherry::trainer {
 namespace {
@@ -21,6 +24,59 @@ at::Tensor ForEachQueryHead(const at::Tensor& x, int64_t heads) {
 
 // [b, heads, t, head_dim] -> [b, t, heads * head_dim].
 at::Tensor JoinHeads(const at::Tensor& x) { return x.transpose(1, 2).flatten(2); }
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class CpuRopeAttention : public torch::autograd::Function<CpuRopeAttention> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& q_in, const at::Tensor& k_in,
+                            const at::Tensor& v_in, const at::Tensor& cos, const at::Tensor& sin) {
+    const at::Tensor q = q_in.contiguous(), k = k_in.contiguous(), v = v_in.contiguous();
+    const AttentionShape shape = ShapeOf(q, k);
+    const at::Tensor out = at::empty({shape.batch, shape.length, shape.heads * shape.head_dim}, q.options());
+    const at::Tensor rotated_q = at::empty_like(q), rotated_k = at::empty_like(k);
+    const at::Tensor log_sum = at::empty({shape.batch, shape.heads, shape.length}, q.options());
+    AttentionForward(shape,
+                     {.q = q.const_data_ptr<float>(),
+                      .k = k.const_data_ptr<float>(),
+                      .v = v.const_data_ptr<float>(),
+                      .cos = cos.const_data_ptr<float>(),
+                      .sin = sin.const_data_ptr<float>()},
+                     Saved(rotated_q, rotated_k, log_sum), out.mutable_data_ptr<float>());
+    context->save_for_backward({rotated_q, rotated_k, v, cos, sin, log_sum, out});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2];
+    const at::Tensor dout = gradients[0].contiguous();
+    const at::Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
+    AttentionBackward(ShapeOf(q, k),
+                      {.v = v.const_data_ptr<float>(),
+                       .cos = saved[3].const_data_ptr<float>(),
+                       .sin = saved[4].const_data_ptr<float>()},
+                      Saved(q, k, saved[5]), saved[6].const_data_ptr<float>(), dout.const_data_ptr<float>(),
+                      {.q = dq.mutable_data_ptr<float>(),
+                       .k = dk.mutable_data_ptr<float>(),
+                       .v = dv.mutable_data_ptr<float>()});
+    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  static AttentionShape ShapeOf(const at::Tensor& q, const at::Tensor& k) {
+    return {.batch = q.size(0),
+            .length = q.size(1),
+            .heads = q.size(2),
+            .kv_heads = k.size(2),
+            .head_dim = q.size(3)};
+  }
+  // By head although of the inputs' shape: only the kernel reads them.
+  static AttentionSaved Saved(const at::Tensor& q, const at::Tensor& k, const at::Tensor& log_sum) {
+    return {q.mutable_data_ptr<float>(), k.mutable_data_ptr<float>(), log_sum.mutable_data_ptr<float>()};
+  }
+};
 
 }  // namespace
 
@@ -49,6 +105,9 @@ at::Tensor PlainRopeAttention(const at::Tensor& q, const at::Tensor& k, const at
 }
 
 at::Tensor RopeAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Rope& rope) {
+  if (q.is_cpu() && q.scalar_type() == at::kFloat) {
+    return CpuRopeAttention::apply(q, k, v, rope.cos, rope.sin);
+  }
   return PlainRopeAttention(q, k, v, rope);
 }
 

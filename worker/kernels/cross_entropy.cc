@@ -1,8 +1,72 @@
 #include "worker/kernels/cross_entropy.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "worker/kernels/cross_entropy_kernel.h"
 
 namespace cherry::trainer {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr int64_t kChunk = 512;  // Rows of logits that exist at a time.
+
+void CheckTargets(const at::Tensor& targets, int64_t vocab) {
+  const int64_t* values = targets.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < targets.numel(); ++i) {
+    TORCH_CHECK_INDEX(values[i] == kIgnoredTarget || (values[i] >= 0 && values[i] < vocab), "target ",
+                      values[i], " is not in 0..", vocab - 1);
+  }
+}
+
+// Head and loss, chunk by chunk. Forward computes the gradients of the sum too, while a chunk's logits exist;
+// backward only multiplies them.
+class CpuHeadCrossEntropy : public torch::autograd::Function<CpuHeadCrossEntropy> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& targets, bool differentiable) {
+    const int64_t rows = hidden.size(0), vocab = weight.size(0);
+    const at::Tensor logits = at::empty({std::min(kChunk, rows), vocab}, hidden.options());
+    at::Tensor dhidden, dweight;
+    if (differentiable) {
+      dhidden = at::empty_like(hidden);
+      dweight = at::empty_like(weight);
+    }
+    double sum = 0.0;
+    for (int64_t row = 0; row < rows; row += kChunk) {
+      const int64_t count = std::min(kChunk, rows - row);
+      const at::Tensor input = hidden.narrow(0, row, count);
+      at::Tensor chunk = logits.narrow(0, 0, count);
+      at::mm_out(chunk, input, weight.t());
+      sum += SoftmaxLossInPlace(count, vocab, targets.const_data_ptr<int64_t>() + row,
+                                chunk.mutable_data_ptr<float>());
+      if (differentiable) {
+        at::Tensor part = dhidden.narrow(0, row, count);
+        at::mm_out(part, chunk, weight);
+        at::addmm_out(dweight, dweight, chunk.t(), input, /*beta=*/row == 0 ? 0.0 : 1.0);
+      }
+    }
+    if (differentiable) {
+      context->save_for_backward({dhidden, dweight});
+    }
+    return at::scalar_tensor(sum, hidden.options());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const double factor = gradients[0].item<double>();
+    if (factor == 1.0) {
+      return {saved[0], saved[1], at::Tensor(), at::Tensor()};
+    }
+    return {saved[0] * factor, saved[1] * factor, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
 
 at::Tensor PlainHeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
                                  const at::Tensor& targets) {
@@ -11,6 +75,13 @@ at::Tensor PlainHeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& wei
 }
 
 at::Tensor HeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  if (hidden.is_cpu() && hidden.scalar_type() == at::kFloat) {
+    const at::Tensor contiguous = targets.contiguous();
+    CheckTargets(contiguous, weight.size(0));
+    const bool differentiable =
+        at::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
+    return CpuHeadCrossEntropy::apply(hidden.contiguous(), weight, contiguous, differentiable);
+  }
   return PlainHeadCrossEntropy(hidden, weight, targets);
 }
 
