@@ -1,0 +1,60 @@
+#include "worker/agent/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace cherry::worker {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class MetricsTest : public ::testing::Test {
+ protected:
+  MetricsTest() {
+    v1::Slot slot;
+    slot.set_gpu_uuid("GPU-1");
+    auto metrics = Metrics::Create({"127.0.0.1", 0}, {slot});
+    EXPECT_TRUE(metrics.ok());
+    metrics_ = *std::move(metrics);
+    attempt_.set_job_name("ko-base");
+    attempt_.set_namespace_("default");
+    step_.set_step(7);
+    step_.set_step_seconds(0.5);
+    step_.mutable_progress()->set_tokens(1000);
+    step_.mutable_progress()->set_loss(4.5);
+    step_.mutable_phases()->set_forward(0.1);
+  }
+
+  std::unique_ptr<Metrics> metrics_;
+  v1::StartAttempt attempt_;
+  v1::StepReport step_;
+  const AttemptKey key_ = {"uid", 1};
+};
+
+TEST_F(MetricsTest, ShowsTheJobOfRankZeroUntilItIsGone) {
+  metrics_->OnSlot(0, "ko-base");
+  metrics_->OnStep({key_, 0}, attempt_, step_);
+  metrics_->OnCommitted(key_, absl::FromUnixSeconds(100));
+  const std::string labels = "{job_name=\"ko-base\",job_namespace=\"default\"";
+  EXPECT_THAT(metrics_->Page(),
+              AllOf(HasSubstr("cherry_job_step" + labels + "} 7"),
+                    HasSubstr("cherry_job_loss" + labels + ",split=\"train\"} 4.5"),
+                    HasSubstr("cherry_job_tokens_total" + labels + "} 1000"),
+                    HasSubstr("cherry_job_last_checkpoint_timestamp_seconds" + labels + "} 100"),
+                    HasSubstr("job_name=\"ko-base\",slot=\"0\"} 1"), Not(HasSubstr("split=\"valid\""))));
+  metrics_->OnAttemptGone(key_);
+  metrics_->OnSlot(0, "");
+  EXPECT_THAT(metrics_->Page(), AllOf(Not(HasSubstr("ko-base")),
+                                      HasSubstr("cherry_rank_phase_seconds_count{phase=\"forward\"} 1")));
+}
+
+TEST_F(MetricsTest, OtherRanksOnlyShowTheirPhases) {
+  metrics_->OnStep({key_, 1}, attempt_, step_);
+  EXPECT_THAT(metrics_->Page(), AllOf(Not(HasSubstr("cherry_job_step{")),
+                                      HasSubstr("cherry_rank_phase_seconds_count{phase=\"data\"} 1")));
+}
+
+}  // namespace
+}  // namespace cherry::worker
