@@ -56,6 +56,11 @@ struct SendToWorker {
   std::string worker;
   v1::CoordinatorMessage message;
 };
+// The connection speaks for the worker from now on: what is sent to the worker goes there.
+struct BindConnection {
+  int64_t connection = 0;
+  std::string worker;
+};
 // The connection may say no more: it was refused or another one has taken its place.
 struct CloseConnection {
   int64_t connection = 0;
@@ -91,8 +96,8 @@ struct Measure {
   std::string to;        // kTransition
   std::string label;     // Its reason, or the cause of slot-seconds.
 };
-using Action = std::variant<SendToWorker, CloseConnection, RemoveCheckpoint, CollectEpoch, JobChanged,
-                            RecordSamples, Measure>;
+using Action = std::variant<SendToWorker, BindConnection, CloseConnection, RemoveCheckpoint, CollectEpoch,
+                            JobChanged, RecordSamples, Measure>;
 
 struct Decision {
   // In.

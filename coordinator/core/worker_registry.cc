@@ -136,6 +136,7 @@ absl::Status RegisterWorker(State* state, Decision* decision, int64_t connection
                                  "give each worker a name of its own with --name")});
   }
   worker.connection = connection;
+  decision->actions.push_back(BindConnection{connection, hello.name()});
   worker.last_seen = decision->now;
   decision->dirty_queue = true;
   if (is_new && was_known) {

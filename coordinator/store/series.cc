@@ -103,25 +103,48 @@ absl::StatusOr<std::vector<v1::MetricSample>> Series::Read(const std::string& ui
                                                            int limit, std::string* next) {
   const std::string uid_key = StringKey(uid);
   const std::string prefix = name.empty() ? uid_key : uid_key + StringKey(name);
+  // One series is ordered by step: begin right behind after_step.
+  const std::string begin = !resume.empty() ? uid_key + resume + '\0'
+                            : name.empty()  ? ""
+                                            : prefix + NumberKey(after_step + 1);
   std::vector<v1::MetricSample> samples;
   next->clear();
   std::string last;
-  RETURN_IF_ERROR(rocks_->Scan(kMetrics, prefix, resume.empty() ? "" : uid_key + resume + '\0',
-                               [&](absl::string_view key, absl::string_view value) {
-                                 v1::MetricSample sample;
-                                 if (!DecodePoint(key, value, uid_key.size(), &sample) ||
-                                     sample.step() <= after_step) {
-                                   return true;
-                                 }
-                                 if (static_cast<int>(samples.size()) == limit) {
-                                   *next = last;
-                                   return false;
-                                 }
-                                 last = std::string(key.substr(uid_key.size()));
-                                 samples.push_back(std::move(sample));
-                                 return true;
-                               }));
+  RETURN_IF_ERROR(rocks_->Scan(kMetrics, prefix, begin, [&](absl::string_view key, absl::string_view value) {
+    v1::MetricSample sample;
+    if (!DecodePoint(key, value, uid_key.size(), &sample) || sample.step() <= after_step) {
+      return true;
+    }
+    if (static_cast<int>(samples.size()) == limit) {
+      *next = last;
+      return false;
+    }
+    last = std::string(key.substr(uid_key.size()));
+    samples.push_back(std::move(sample));
+    return true;
+  }));
   return samples;
+}
+
+absl::StatusOr<std::vector<v1::MetricSample>> Series::ReadNewest(const std::string& uid) {
+  const std::string uid_key = StringKey(uid);
+  const std::unique_ptr<rocksdb::Iterator> it(
+      rocks_->db()->NewIterator(rocksdb::ReadOptions(), rocks_->family(kMetrics)));
+  std::vector<v1::MetricSample> newest;
+  for (it->Seek(uid_key); it->Valid() && it->key().starts_with(uid_key);) {
+    // From the series' first point to its last, then behind it.
+    const std::string prefix = it->key().ToString().substr(0, it->key().size() - 8);
+    it->SeekForPrev(prefix + std::string(8, '\xff'));
+    v1::MetricSample sample;
+    if (it->Valid() &&
+        DecodePoint(absl::string_view(it->key().data(), it->key().size()),
+                    absl::string_view(it->value().data(), it->value().size()), uid_key.size(), &sample)) {
+      newest.push_back(std::move(sample));
+    }
+    it->Seek(prefix + std::string(9, '\xff'));
+  }
+  RETURN_IF_ERROR(FromRocks(it->status(), "metrics"));
+  return newest;
 }
 
 }  // namespace cherry::coordinator

@@ -25,6 +25,7 @@ class Series {
   absl::StatusOr<std::vector<v1::MetricSample>> Read(const std::string& uid, const std::string& name,
                                                      int64_t after_step, const std::string& resume, int limit,
                                                      std::string* next);
+  absl::StatusOr<std::vector<v1::MetricSample>> ReadNewest(const std::string& uid);
 
  private:
   absl::StatusOr<int64_t> CountPoints(const std::string& prefix);

@@ -202,6 +202,10 @@ class RocksStore final : public Store {
     return series_.Read(uid, name, after_step, resume, limit, next);
   }
 
+  absl::StatusOr<std::vector<v1::MetricSample>> ReadNewest(const std::string& uid) override {
+    return series_.ReadNewest(uid);
+  }
+
  private:
   template <typename Record>
   absl::Status LoadFamily(Family family, std::vector<Record>* records) {

@@ -59,6 +59,9 @@ class Store {
                                                                     const std::string& resume, int limit,
                                                                     std::string* next) = 0;
 
+  // The newest point of each of a job's series.
+  virtual absl::StatusOr<std::vector<v1::MetricSample>> ReadNewest(const std::string& uid) = 0;
+
   // Seconds each sync took, for the metrics endpoint. Set before the first Commit.
   void set_sync_observer(std::function<void(double)> observer) { sync_observer_ = std::move(observer); }
 
