@@ -1,0 +1,57 @@
+// A small state, and a directory that goes with the test.
+#ifndef CHERRY_TESTS_UNIT_WORKER_CHECKPOINT_STATE_FOR_TESTS_H_
+#define CHERRY_TESTS_UNIT_WORKER_CHECKPOINT_STATE_FOR_TESTS_H_
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <numeric>
+#include <string>
+
+#include "common/file.h"
+#include "common/status.h"
+#include "worker/checkpoint/save.h"
+
+namespace cherry::trainer {
+
+inline HostState MakeState(float base) {
+  HostState state;
+  state.places = {{"a.weight", {2, 3}, 0, 6}, {"b.weight", {4}, 16, 4}};
+  for (std::vector<float>* buffer : {&state.values, &state.exp_avg, &state.exp_avg_sq}) {
+    buffer->resize(32);
+    std::iota(buffer->begin(), buffer->end(), base);
+    base += 100.0f;
+  }
+  return state;
+}
+
+class CheckpointDirectoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/cherry-checkpoint-test-XXXXXX";
+    ASSERT_NE(mkdtemp(path), nullptr);
+    root_ = path;
+    ASSERT_TRUE(WriteFileAtomically(root_ + "/tokenizer.json", "{}").ok());
+  }
+  void TearDown() override { Drop(RemoveTree(root_)); }
+
+  SaveRequest Request(int64_t step) const {
+    SaveRequest request;
+    request.root = root_;
+    request.directory = StepDirectory("default/uid/epoch-1", step);
+    request.config = "{}\n";
+    request.tokenizer = root_ + "/tokenizer.json";
+    request.manifest.job_uid = "uid";
+    request.manifest.step = step;
+    return request;
+  }
+  std::string Directory(int64_t step) const {
+    return root_ + "/" + StepDirectory("default/uid/epoch-1", step);
+  }
+
+  std::string root_;
+};
+
+}  // namespace cherry::trainer
+
+#endif  // CHERRY_TESTS_UNIT_WORKER_CHECKPOINT_STATE_FOR_TESTS_H_
