@@ -185,9 +185,11 @@ absl::Status Context::ResolveOptions() {
                                : remote                       ? ""
                                                               : home_ + "/token";
   client_options_.timeout = timeout_;
-  client_options_.on_retry = [this](const absl::Status& status) {
-    err() << status.message() << "; trying again for " << absl::FormatDuration(timeout_) << std::endl;
-  };
+  if (isatty(STDERR_FILENO) == 1) {
+    client_options_.on_retry = [this](const absl::Status& status) {
+      err() << status.message() << "; trying again for " << absl::FormatDuration(timeout_) << std::endl;
+    };
+  }
   return absl::OkStatus();
 }
 
@@ -205,6 +207,15 @@ absl::StatusOr<Client*> Context::Connect() {
     ASSIGN_OR_RETURN(client_, factory_(client_options_));
   }
   return client_.get();
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Context::ConnectTo(const std::string& address,
+                                                           absl::Duration timeout) const {
+  ClientOptions options;
+  options.address = address;
+  options.token_file = home_ + "/token";
+  options.timeout = timeout;
+  return factory_(options);
 }
 
 int Context::width() const {

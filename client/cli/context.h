@@ -65,6 +65,9 @@ class Context {
 
   // The connection, made on first use. Owned by the context.
   absl::StatusOr<Client*> Connect();
+  // Another one, to the cluster of this home at `address`, that gives up after `timeout` and says nothing
+  // meanwhile.
+  absl::StatusOr<std::unique_ptr<Client>> ConnectTo(const std::string& address, absl::Duration timeout) const;
 
   std::ostream& out() { return *out_; }
   std::ostream& err() { return *err_; }

@@ -7,8 +7,8 @@
 
 namespace cherry::client {
 
-// As long as it lives, the first SIGINT or SIGTERM calls `on_interrupt`, from a thread of its own; the second ends the
-// process as usual. At most one object at a time.
+// As long as it lives, the first SIGINT or SIGTERM calls `on_interrupt`, from a thread of its own; the second
+// ends the process as usual. At most one object at a time.
 class InterruptScope {
  public:
   explicit InterruptScope(std::function<void()> on_interrupt);

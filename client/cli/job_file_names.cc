@@ -168,6 +168,8 @@ const std::map<std::string, std::string>& OtherWays() {
       {"epochs", "give train.steps; `cherry submit --dry-run` tells how many epochs they are"},
       {"num_epochs", "give train.steps; `cherry submit --dry-run` tells how many epochs they are"},
       {"num_train_epochs", "give train.steps; `cherry submit --dry-run` tells how many epochs they are"},
+      {"nodes", "give resources.ranks, and resources.ranks_per_host where hosts must share them"},
+      {"num_nodes", "give resources.ranks, and resources.ranks_per_host where hosts must share them"},
       {"warmup_ratio", "give train.lr_scheduler.warmup_steps, a number of steps"},
       {"head_dim", "give model.dim and model.heads: head_dim is dim / heads"},
       {"dropout", "remove it: Cherry's models have no dropout"},
@@ -295,7 +297,10 @@ std::string SuggestKey(const Descriptor& parent, absl::string_view parent_path, 
   const bool in_source = &parent == v1::SourceRef::descriptor();
   if (!in_source) {
     if (const auto name = OtherNames().find(snake); name != OtherNames().end()) {
-      return absl::StrCat("use ", name->second);
+      // A shape key of `compress` is meant where it stands, not in `model`.
+      const std::string last(LastPart(name->second));
+      return absl::StrCat("use ",
+                          parent.FindFieldByName(last) != nullptr ? Join(parent_path, last) : name->second);
     }
     if (const std::vector<std::string> elsewhere = PathsEndingIn(snake, parent_path); !elsewhere.empty()) {
       return absl::StrCat("use ", elsewhere.front());
@@ -304,7 +309,8 @@ std::string SuggestKey(const Descriptor& parent, absl::string_view parent_path, 
   if (const std::string near = NearestShort(snake, keys); !near.empty()) {
     return absl::StrCat("use ", Join(parent_path, near));
   }
-  if (!in_source) {
+  // Further away only for words that are too long to be near by chance.
+  if (!in_source && snake.size() > 5) {
     std::vector<std::string> last_parts;
     for (const std::string& path : AllPaths()) {
       last_parts.emplace_back(LastPart(path));

@@ -41,8 +41,8 @@ std::string Braille(uint8_t dots) {
 }
 
 uint8_t DotBit(int x, int y) {
-  static constexpr uint8_t kBits[kDotRows][kDotColumns] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20},
-                                                           {0x40, 0x80}};
+  static constexpr uint8_t kBits[kDotRows][kDotColumns] = {
+      {0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
   return kBits[y][x];
 }
 
@@ -156,7 +156,8 @@ std::string Plot(const std::vector<Series>& series, const PlotSize& size) {
   for (int row = 0; row < frame.rows; ++row) {
     const bool labelled = row == 0 || row == frame.rows - 1 || row == frame.rows / 2;
     const double y = frame.y1 - (frame.y1 - frame.y0) * row / (frame.rows - 1);
-    const std::string label = labelled ? absl::StrFormat("%*.4g", kLabelWidth, y) : std::string(kLabelWidth, ' ');
+    const std::string label =
+        labelled ? absl::StrFormat("%*.4g", kLabelWidth, y) : std::string(kLabelWidth, ' ');
     absl::StrAppend(&out, label, labelled ? " ┤" : " │", Row(grid[row], size.color), "\n");
   }
   std::string axis;

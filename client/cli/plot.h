@@ -16,13 +16,13 @@ struct Series {
 };
 
 struct PlotSize {
-  int width = 72;  // Columns, labels included; at least 24.
+  int width = 72;   // Columns, labels included; at least 24.
   int height = 10;  // Rows of the curve, without axis and legend.
   bool color = false;
 };
 
-// All series in one frame: the first as a line of dots, the others as marks. Points that are not finite are left out.
-// Empty when no point is left. Every line ends in a newline.
+// All series in one frame: the first as a line of dots, the others as marks. Points that are not finite are
+// left out. Empty when no point is left. Every line ends in a newline.
 std::string Plot(const std::vector<Series>& series, const PlotSize& size);
 
 // `fraction` in [0, 1] as a bar of `width` columns, in eighths of a column.

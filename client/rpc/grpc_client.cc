@@ -38,9 +38,13 @@ bool IsLoopback(absl::string_view address) {
   return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
 }
 
-absl::Status Unreachable(const std::string& address, const absl::Status& cause) {
+// "failed to connect to all addresses; last error: ...: Connection refused": only the last part tells
+// anything.
+absl::Status Unreachable(const std::string& address, const absl::Status& status) {
+  absl::string_view cause = status.message();
+  cause = cause.substr(cause.rfind(": ") == absl::string_view::npos ? 0 : cause.rfind(": ") + 2);
   return Error(absl::StatusCode::kUnavailable, "COORDINATOR_UNREACHABLE", "",
-               absl::StrCat("no coordinator answers at ", address, " (", cause.message(), ")"),
+               absl::StrCat("no coordinator answers at ", address, " (", cause, ")"),
                "start one with `cherry local start`, or name it with --coordinator HOST:PORT");
 }
 

@@ -1,0 +1,112 @@
+#include "client/cli/completion.h"
+
+#include <CLI/CLI.hpp>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "common/status.h"
+
+namespace cherry::client {
+namespace {
+
+std::vector<const CLI::App*> Commands(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
+}
+
+std::vector<std::string> Options(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* const option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+// A case for each command: what may follow it.
+void AppendCases(const CLI::App& app, const std::string& path, std::string* out) {
+  for (const CLI::App* const command : Commands(app)) {
+    const std::string full = absl::StrCat(path, path.empty() ? "" : " ", command->get_name());
+    std::vector<std::string> words;
+    for (const CLI::App* const below : Commands(*command)) {
+      words.push_back(below->get_name());
+    }
+    const std::vector<std::string> options = Options(*command);
+    words.insert(words.end(), options.begin(), options.end());
+    absl::StrAppend(out, "    '", full, "') words='", absl::StrJoin(words, " "), "' ;;\n");
+    AppendCases(*command, full, out);
+  }
+}
+
+std::string CommandPaths(const CLI::App& app, const std::string& path) {
+  std::string out;
+  for (const CLI::App* const command : Commands(app)) {
+    const std::string full = absl::StrCat(path, path.empty() ? "" : " ", command->get_name());
+    absl::StrAppend(&out, "|", full, CommandPaths(*command, full));
+  }
+  return out;
+}
+
+// What needs the coordinator is asked with a short deadline, so that a shell never hangs.
+constexpr char kBash[] = R"bash(# Completion for cherry. In ~/.bashrc: source <(cherry completion bash)
+_cherry() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path='' word words='' i
+  local known='@PATHS@|'
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    [[ $word == -* ]] && continue
+    [[ $known == *"|${path:+$path }$word|"* ]] && path="${path:+$path }$word"
+  done
+  case $previous in
+    -o|--output) words='table wide json yaml name' ;;
+    --home|--token-file|--tls-*) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --state) words='pending starting running paused backoff succeeded failed cancelled' ;;
+  esac
+  if [[ -z $words ]]; then case $path in
+    '') words='@TOP@' ;;
+@CASES@  esac; fi
+  case "$path $previous" in
+    'get get') words='jobs workers checkpoints datasets presets events' ;;
+    'describe describe') words='job worker checkpoint' ;;
+    'completion completion') words='bash zsh' ;;
+    'submit '*|'data prepare '*)
+      [[ $current == -* ]] || { COMPREPLY=($(compgen -f -- "$current")); return; } ;;
+  esac
+  case "$path" in
+    watch|logs|metrics|explain|cancel|pause|resume|resubmit|generate)
+      [[ $current == -* ]] || words="$words $(cherry get jobs -o name --timeout 1s 2> /dev/null)" ;;
+  esac
+  [[ $current == -* ]] && words="$words @GLOBAL@"
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -F _cherry cherry
+)bash";
+
+}  // namespace
+
+absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::string& shell) {
+  if (shell != "bash" && shell != "zsh") {
+    return InvalidField("VALUE_UNKNOWN", "completion",
+                        absl::StrCat("completion: no script for '", shell, "'"), "use bash or zsh");
+  }
+  std::vector<std::string> top;
+  for (const CLI::App* const command : Commands(app)) {
+    top.push_back(command->get_name());
+  }
+  std::string cases;
+  AppendCases(app, "", &cases);
+  const std::string bash = absl::StrReplaceAll(kBash, {{"@PATHS@", CommandPaths(app, "")},
+                                                       {"@TOP@", absl::StrJoin(top, " ")},
+                                                       {"@GLOBAL@", absl::StrJoin(Options(app), " ")},
+                                                       {"@CASES@", cases}});
+  if (shell == "bash") {
+    return bash;
+  }
+  return absl::StrCat("#compdef cherry\n# In ~/.zshrc: source <(cherry completion zsh)\n",
+                      "autoload -U +X compinit && compinit -u\nautoload -U +X bashcompinit && bashcompinit\n",
+                      bash);
+}
+
+}  // namespace cherry::client

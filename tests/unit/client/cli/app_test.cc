@@ -1,0 +1,527 @@
+#include "client/cli/app.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "common/file.h"
+#include "tests/unit/client/cli/fake_client.h"
+
+namespace cherry::client {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+class AppTest : public testing::Test {
+ protected:
+  AppTest() {
+    char name[] = "/tmp/cherry-app-test-XXXXXX";
+    directory_ = mkdtemp(name);
+    setenv("CHERRY_HOME", directory_.c_str(), 1);
+    unsetenv("CHERRY_COORDINATOR");
+    Write("job.yaml", "kind: pretrain\nname: ko-base\ndata: {train: ko/train, valid: ko/valid}\n");
+  }
+  ~AppTest() override { Drop(RemoveTree(directory_)); }
+
+  int Run(const std::vector<std::string>& args, bool terminal = false) {
+    std::ostringstream out, err;
+    Surroundings surroundings;
+    surroundings.out = &out;
+    surroundings.err = &err;
+    surroundings.terminal = terminal;
+    surroundings.factory = [this](const ClientOptions& options) -> absl::StatusOr<std::unique_ptr<Client>> {
+      cluster_.options = options;
+      return std::make_unique<FakeClient>(&cluster_);
+    };
+    const int code = RunCherry(args, surroundings);
+    out_ = out.str();
+    err_ = err.str();
+    return code;
+  }
+
+  std::string Write(const std::string& name, const std::string& text) {
+    const std::string path = directory_ + "/" + name;
+    std::ofstream(path) << text;
+    return path;
+  }
+  std::string JobFile() const { return directory_ + "/job.yaml"; }
+
+  v1::Job& AddJob(const std::string& name, v1::Job::State state) {
+    v1::Job job;
+    job.set_name("namespaces/default/jobs/" + name);
+    job.set_state(state);
+    job.mutable_spec()->set_kind(v1::JobSpec::PRETRAIN);
+    job.mutable_spec()->set_name(name);
+    job.mutable_plan()->set_ranks(2);
+    job.set_epoch(1);
+    job.mutable_progress()->set_step(120);
+    job.mutable_progress()->set_total_steps(300);
+    job.mutable_progress()->set_loss(4.814);
+    cluster_.jobs.push_back(job);
+    return cluster_.jobs.back();
+  }
+
+  static v1::WatchJobResponse Message(const v1::Job& job) {
+    v1::WatchJobResponse message;
+    *message.mutable_job() = job;
+    return message;
+  }
+
+  FakeCluster cluster_;
+  std::string directory_;
+  std::string out_, err_;
+};
+
+TEST_F(AppTest, SubmitSendsTheSpecWithDefaultsOfTheCommandLine) {
+  ASSERT_EQ(Run({"submit", JobFile(), "--set", "train.steps=7", "-n", "team-a"}), 0) << err_;
+  ASSERT_THAT(cluster_.submitted, SizeIs(1));
+  EXPECT_EQ(cluster_.submitted[0].spec().namespace_(), "team-a");
+  EXPECT_EQ(cluster_.submitted[0].spec().train().steps(), 7);
+  EXPECT_THAT(cluster_.submitted[0].request_id(), SizeIs(36));
+  EXPECT_FALSE(cluster_.submitted[0].validate_only());
+  EXPECT_EQ(out_, "job ko-base  pretrain  1.4M parameters  2 ranks\n");
+}
+
+TEST_F(AppTest, SubmitTakesAFileAfterARepeatedOption) {
+  ASSERT_EQ(Run({"submit", "--set", "train.steps=7", "--set", "train.seed=2", JobFile()}), 0) << err_;
+  EXPECT_EQ(cluster_.submitted.at(0).spec().train().seed(), 2);
+}
+
+TEST_F(AppTest, SubmitSendsAFileOfSeveralJobsAsAPipelineNamedByTheFile) {
+  const std::string file = Write("two.yaml", "kind: pretrain\nname: a\n---\nkind: sgt\nname: b\n");
+  ASSERT_EQ(Run({"submit", file}), 0) << err_;
+  ASSERT_THAT(cluster_.pipelines, SizeIs(1));
+  EXPECT_EQ(cluster_.pipelines[0].name(), "two");
+  EXPECT_EQ(cluster_.pipelines[0].jobs_size(), 2);
+}
+
+TEST_F(AppTest, SubmitReadsAllFilesBeforeItSendsOne) {
+  const std::string bad = Write("bad.yaml", "kind: pretrain\ntrian: {}\n");
+  EXPECT_EQ(Run({"submit", JobFile(), bad}), 2);
+  EXPECT_THAT(cluster_.submitted, IsEmpty());
+  EXPECT_THAT(err_, AllOf(StartsWith("error: "), HasSubstr("bad.yaml:2: trian: unknown key"),
+                          HasSubstr("use train")));
+}
+
+TEST_F(AppTest, DryRunPrintsThePlanAndChangesNothing) {
+  ASSERT_EQ(Run({"submit", JobFile(), "--dry-run"}), 0) << err_;
+  EXPECT_TRUE(cluster_.submitted.at(0).validate_only());
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("parameters   1.4M (1437696)"), HasSubstr("memory"), HasSubstr("checkpoint")));
+}
+
+TEST_F(AppTest, SubmitNamesTheFileInTheCoordinatorsRefusal) {
+  cluster_.failure =
+      InvalidField("BATCH_NOT_DIVISIBLE", "train.global_batch_size",
+                   "train.global_batch_size: 10 is not a multiple of micro_batch_size * ranks = 8",
+                   "use 8 or 16, or change train.micro_batch_size");
+  EXPECT_EQ(Run({"submit", JobFile()}), 2);
+  std::string line = err_;
+  line.erase(std::remove(line.begin(), line.end(), '\n'), line.end());
+  EXPECT_THAT(line,
+              AllOf(HasSubstr("job.yaml: train.global_batch_size: 10 is not"), HasSubstr("8: use 8 or 16")));
+  EXPECT_LE(std::count(err_.begin(), err_.end(), '\n'), 3);
+}
+
+TEST_F(AppTest, ErrorsTakeThreeLinesAtMost) {
+  cluster_.failure =
+      InvalidField("X", "y", std::string(400, 'a') + " " + std::string(300, 'b'), "do\nsomething else");
+  EXPECT_EQ(Run({"get", "jobs"}), 2);
+  EXPECT_LE(std::count(err_.begin(), err_.end(), '\n'), 3);
+}
+
+struct CodeCase {
+  absl::StatusCode code;
+  int exit;
+};
+
+TEST_F(AppTest, ExitCodesFollowTheKindOfError) {
+  for (const CodeCase& one : std::vector<CodeCase>{{absl::StatusCode::kInvalidArgument, 2},
+                                                   {absl::StatusCode::kFailedPrecondition, 2},
+                                                   {absl::StatusCode::kAlreadyExists, 2},
+                                                   {absl::StatusCode::kUnavailable, 3},
+                                                   {absl::StatusCode::kNotFound, 4},
+                                                   {absl::StatusCode::kPermissionDenied, 5},
+                                                   {absl::StatusCode::kUnauthenticated, 5},
+                                                   {absl::StatusCode::kResourceExhausted, 5},
+                                                   {absl::StatusCode::kDeadlineExceeded, 6},
+                                                   {absl::StatusCode::kCancelled, 7},
+                                                   {absl::StatusCode::kInternal, 1}}) {
+    cluster_.failure = absl::Status(one.code, "what");
+    EXPECT_EQ(Run({"get", "jobs"}), one.exit) << one.code;
+    EXPECT_THAT(err_, StartsWith("error: what")) << one.code;
+    EXPECT_THAT(out_, IsEmpty());
+  }
+}
+
+TEST_F(AppTest, WaitEndsWithTheJobsOutcome) {
+  for (const auto& [state, exit] : std::vector<std::pair<v1::Job::State, int>>{
+           {v1::Job::SUCCEEDED, 0}, {v1::Job::FAILED, 1}, {v1::Job::CANCELLED, 7}}) {
+    v1::Job job = AddJob("ko-base", state);
+    job.mutable_failure()->set_message("rank 1: train.bin is too short");
+    cluster_.watches = {{{Message(job)}, absl::OkStatus()}};
+    cluster_.watched.clear();
+    EXPECT_EQ(Run({"submit", JobFile(), "--wait"}), exit) << err_;
+    if (state == v1::Job::FAILED) {
+      EXPECT_EQ(err_, "job ko-base FAILED: rank 1: train.bin is too short\n");
+    }
+  }
+}
+
+TEST_F(AppTest, WaitLivesThroughARestartOfTheCoordinator) {
+  v1::Job job = AddJob("ko-base", v1::Job::RUNNING);
+  v1::WatchJobResponse first = Message(job);
+  first.add_samples()->set_step(120);
+  job.set_state(v1::Job::SUCCEEDED);
+  cluster_.watches = {
+      {{first}, absl::UnavailableError("gone")}, {{}, absl::OkStatus()}, {{Message(job)}, absl::OkStatus()}};
+  EXPECT_EQ(Run({"submit", JobFile(), "--watch"}), 0) << err_;
+  ASSERT_THAT(cluster_.watched, SizeIs(3));
+  EXPECT_EQ(cluster_.watched[0].after_step(), 0);
+  EXPECT_EQ(cluster_.watched[2].after_step(), 120);
+}
+
+TEST_F(AppTest, WaitThatIsInterruptedSaysThatTheJobGoesOn) {
+  AddJob("ko-base", v1::Job::RUNNING);
+  cluster_.watches = {{{}, absl::CancelledError("interrupted")}};
+  EXPECT_EQ(Run({"submit", JobFile(), "--wait"}), 7);
+  EXPECT_THAT(err_, HasSubstr("detached: job ko-base goes on"));
+  cluster_.watched.clear();
+  EXPECT_EQ(Run({"watch", "ko-base"}), 0);
+  EXPECT_THAT(err_, HasSubstr("detached: job ko-base goes on"));
+}
+
+TEST_F(AppTest, WaitThatTimesOutSaysInWhichState) {
+  const v1::Job job = AddJob("ko-base", v1::Job::PENDING);
+  cluster_.watches = {{{Message(job)}, absl::DeadlineExceededError("late")}};
+  EXPECT_EQ(Run({"submit", JobFile(), "--wait", "--timeout", "5s"}), 6);
+  EXPECT_THAT(err_, HasSubstr("job ko-base is PENDING after 5s"));
+}
+
+TEST_F(AppTest, WatchWritesPlainLinesWhereThereIsNoTerminal) {
+  v1::Job job = AddJob("ko-base", v1::Job::RUNNING);
+  job.mutable_progress()->set_valid_loss(4.77);
+  job.mutable_progress()->set_tokens_per_second(15900);
+  job.mutable_progress()->mutable_eta()->set_seconds(38);
+  const v1::WatchJobResponse running = Message(job);
+  job.set_state(v1::Job::SUCCEEDED);
+  cluster_.watches = {{{running, running, Message(job)}, absl::OkStatus()}};
+  EXPECT_EQ(Run({"watch", "ko-base"}), 0);
+  EXPECT_EQ(out_,
+            "job ko-base  pretrain  2 ranks\n"
+            "step  120/300  loss 4.81  valid 4.77  15.9k tok/s  eta 0:38\n"
+            "SUCCEEDED  step  120/300  loss 4.81  valid 4.77\n");
+}
+
+TEST_F(AppTest, WatchRedrawsOnATerminalWithBarAndPlot) {
+  v1::Job job = AddJob("ko-base", v1::Job::RUNNING);
+  v1::WatchJobResponse running = Message(job);
+  for (int step = 0; step < 50; ++step) {
+    v1::MetricSample* const sample = running.add_samples();
+    sample->set_name("loss/train");
+    sample->set_step(step);
+    sample->set_value(8.0 - 0.05 * step);
+  }
+  job.set_state(v1::Job::SUCCEEDED);
+  cluster_.watches = {{{running, Message(job)}, absl::OkStatus()}};
+  EXPECT_EQ(Run({"watch", "ko-base"}, true), 0);
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("███"), HasSubstr("loss/train"), HasSubstr("\x1b["), HasSubstr("SUCCEEDED")));
+}
+
+TEST_F(AppTest, GetJobsPrintsATableOfAllPages) {
+  AddJob("ko-base", v1::Job::RUNNING);
+  v1::Job& big = AddJob("big", v1::Job::PENDING);
+  big.clear_progress();
+  big.add_pending()->set_message("needs 16 slots, the cluster has 2");
+  EXPECT_EQ(Run({"get", "jobs"}), 0);
+  EXPECT_THAT(out_, StartsWith("NAME     KIND      STATE    RANKS  STEP     LOSS  AGE  REASON\n"
+                               "ko-base  pretrain  RUNNING  2      120/300  4.81"));
+  EXPECT_THAT(out_, HasSubstr("big      pretrain  PENDING  2      -        -     -    needs 16 slots"));
+  EXPECT_EQ(cluster_.listed.at(0).namespace_(), "");
+}
+
+TEST_F(AppTest, GetTakesFilters) {
+  EXPECT_EQ(Run({"get", "jobs", "-n", "a", "-l", "team=ko,tier=1", "--state", "running,pending"}), 0);
+  const v1::ListJobsRequest& request = cluster_.listed.at(0);
+  EXPECT_EQ(request.namespace_(), "a");
+  EXPECT_EQ(request.labels().at("tier"), "1");
+  EXPECT_EQ(request.states_size(), 2);
+  EXPECT_EQ(Run({"get", "jobs", "--state", "runing"}), 2);
+  EXPECT_EQ(Run({"get", "jobs", "-l", "team"}), 2);
+}
+
+TEST_F(AppTest, EveryOutputFormatOfAList) {
+  AddJob("ko-base", v1::Job::RUNNING);
+  EXPECT_EQ(Run({"get", "jobs", "-o", "name"}), 0);
+  EXPECT_EQ(out_, "ko-base\n");
+  EXPECT_EQ(Run({"get", "jobs", "-o", "json"}), 0);
+  const auto json = nlohmann::json::parse(out_);
+  EXPECT_EQ(json["items"][0]["progress"]["total_steps"], "300");
+  EXPECT_EQ(json["items"][0]["state"], "RUNNING");
+  EXPECT_EQ(Run({"get", "jobs", "-o", "yaml"}), 0);
+  EXPECT_THAT(
+      out_,
+      StartsWith("items:\n  - name: namespaces/default/jobs/ko-base\n    spec:\n      kind: PRETRAIN\n"));
+  EXPECT_THAT(out_, HasSubstr("total_steps: \"300\""));
+  EXPECT_EQ(Run({"get", "jobs", "-o", "wide"}), 0);
+  EXPECT_THAT(out_, HasSubstr("PRIORITY"));
+  EXPECT_EQ(Run({"get", "job", "ko-base", "-o", "json"}), 0);
+  EXPECT_EQ(nlohmann::json::parse(out_)["name"], "namespaces/default/jobs/ko-base");
+  EXPECT_EQ(Run({"get", "job", "ko-base", "-o", "spec"}), 0);
+  EXPECT_EQ(out_, "kind: pretrain\nname: ko-base\n");
+  EXPECT_EQ(Run({"get", "jobs", "-o", "xml"}), 2);
+  EXPECT_EQ(Run({"get", "workers", "-o", "spec"}), 2);
+}
+
+TEST_F(AppTest, AnEmptyListIsValidJson) {
+  EXPECT_EQ(Run({"get", "jobs", "-o", "json"}), 0);
+  EXPECT_EQ(nlohmann::json::parse(out_)["items"].size(), 0u);
+  EXPECT_EQ(Run({"get", "jobs"}), 0);
+  EXPECT_THAT(out_, IsEmpty());
+  EXPECT_EQ(err_, "no jobs\n");
+}
+
+TEST_F(AppTest, GetOfWorkersDatasetsPresetsAndCheckpoints) {
+  v1::Worker worker;
+  worker.set_name("w0");
+  worker.set_state(v1::Worker::READY);
+  worker.add_slots()->set_device(v1::Resources::CPU);
+  worker.add_slots()->set_job("namespaces/default/jobs/ko-base");
+  cluster_.workers = {worker};
+  v1::Dataset dataset;
+  dataset.set_name("ko");
+  dataset.add_splits()->set_name("train");
+  cluster_.datasets = {dataset};
+  v1::Preset preset;
+  preset.set_name("tiny");
+  preset.set_parameters(1'400'000);
+  cluster_.presets = {preset};
+  v1::Checkpoint checkpoint;
+  checkpoint.set_step(300);
+  checkpoint.set_bytes(1 << 20);
+  checkpoint.set_best(true);
+  checkpoint.set_state(v1::Checkpoint::COMMITTED);
+  cluster_.checkpoints = {checkpoint};
+  AddJob("ko-base", v1::Job::SUCCEEDED);
+  EXPECT_EQ(Run({"get", "workers"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("w0"), HasSubstr("READY"), HasSubstr("ko-base")));
+  EXPECT_EQ(Run({"get", "datasets", "ko"}), 0);
+  EXPECT_THAT(out_, HasSubstr("train"));
+  EXPECT_EQ(Run({"get", "presets"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("1.4M"), HasSubstr("dataset's")));
+  EXPECT_EQ(Run({"get", "checkpoints", "ko-base"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("ko-base:300"), HasSubstr("1.0 MiB"), HasSubstr("best")));
+  EXPECT_EQ(Run({"get", "dataset", "koo"}), 4);
+  EXPECT_THAT(err_, AllOf(HasSubstr("no dataset 'koo'"), HasSubstr("use ko")));
+}
+
+TEST_F(AppTest, DescribeJobShowsSpecAttemptsAndTimeline) {
+  v1::Job& job = AddJob("ko-base", v1::Job::RUNNING);
+  v1::Attempt* const attempt = job.add_attempts();
+  attempt->set_epoch(1);
+  attempt->set_state(v1::Attempt::ENDED);
+  attempt->set_cause(v1::CAUSE_PLATFORM);
+  attempt->mutable_failure()->set_message("the trainer was killed by signal 9");
+  v1::Event event;
+  event.set_type("Placed");
+  event.set_from_state("PENDING");
+  event.set_to_state("STARTING");
+  cluster_.events = {event};
+  EXPECT_EQ(Run({"describe", "job", "ko-base"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("kind: pretrain"), HasSubstr("platform"), HasSubstr("killed by signal 9"),
+                          HasSubstr("PENDING -> STARTING")));
+  EXPECT_EQ(Run({"describe", "job", "nobody"}), 4);
+  EXPECT_EQ(Run({"describe", "jub", "x"}), 2);
+}
+
+TEST_F(AppTest, ExplainReadsAsInTheGuide) {
+  AddJob("big", v1::Job::PENDING);
+  cluster_.explanation.set_state(v1::Job::PENDING);
+  v1::PendingReason* const reason = cluster_.explanation.add_reasons();
+  reason->set_tier(v1::PendingReason::CAPACITY);
+  reason->set_message("needs 16 slots at once; 2 exist, 2 are free");
+  cluster_.explanation.add_would_start("with 14 more slots");
+  cluster_.explanation.add_would_start("with resources.ranks <= 2");
+  EXPECT_EQ(Run({"explain", "big"}), 0);
+  EXPECT_EQ(out_,
+            "PENDING  capacity: needs 16 slots at once; 2 exist, 2 are free.\n"
+            "         It would start: with 14 more slots, or with resources.ranks <= 2.\n");
+}
+
+TEST_F(AppTest, LogsAreWrittenAsTheyAre) {
+  AddJob("ko-base", v1::Job::RUNNING);
+  cluster_.log = "step 1\nstep 2";
+  EXPECT_EQ(Run({"logs", "ko-base", "--rank", "1", "--tail", "5"}), 0);
+  EXPECT_EQ(out_, "step 1\nstep 2");
+  EXPECT_EQ(Run({"logs", "ko-base", "--rank", "-1"}), 2);
+}
+
+TEST_F(AppTest, MetricsAsTableAndCsv) {
+  AddJob("ko-base", v1::Job::RUNNING);
+  for (int step = 1; step <= 2; ++step) {
+    v1::MetricSample sample;
+    sample.set_name("loss/train");
+    sample.set_step(step);
+    sample.set_value(8.5 - step);
+    cluster_.samples.push_back(sample);
+  }
+  EXPECT_EQ(Run({"metrics", "ko-base", "--name", "loss/train", "-o", "csv"}), 0);
+  EXPECT_EQ(out_, "name,step,value,time\nloss/train,1,7.5,0.000\nloss/train,2,6.5,0.000\n");
+  EXPECT_EQ(Run({"metrics", "ko-base"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("loss/train  2"), HasSubstr("6.5"), Not(HasSubstr("⠉"))));
+  EXPECT_EQ(Run({"metrics", "ko-base"}, true), 0);
+  EXPECT_THAT(out_, HasSubstr("┤"));
+}
+
+TEST_F(AppTest, CancelTakesSeveralJobsAndAReason) {
+  AddJob("a", v1::Job::CANCELLED);
+  AddJob("b", v1::Job::RUNNING).set_intent(v1::Job::CANCEL);
+  EXPECT_EQ(Run({"cancel", "a", "b", "--reason", "wrong data", "--now"}), 0);
+  ASSERT_THAT(cluster_.cancelled, SizeIs(2));
+  EXPECT_EQ(cluster_.cancelled[1].reason(), "wrong data");
+  EXPECT_TRUE(cluster_.cancelled[1].now());
+  EXPECT_NE(cluster_.cancelled[0].request_id(), cluster_.cancelled[1].request_id());
+  EXPECT_EQ(out_, "job a  CANCELLED\njob b  RUNNING, cancelling\n");
+}
+
+TEST_F(AppTest, AJobMayBeNamedLikeACommand) {
+  AddJob("get", v1::Job::RUNNING);
+  EXPECT_EQ(Run({"describe", "job", "get"}), 0) << err_;
+  EXPECT_EQ(Run({"cancel", "get"}), 0) << err_;
+}
+
+TEST_F(AppTest, ResubmitSendsTheOldSpecChanged) {
+  AddJob("ko-base", v1::Job::SUCCEEDED);
+  EXPECT_EQ(Run({"resubmit", "ko-base", "--set", "train.steps=9"}), 0) << err_;
+  EXPECT_EQ(cluster_.submitted.at(0).spec().train().steps(), 9);
+  EXPECT_EQ(cluster_.submitted.at(0).spec().name(), "ko-base");
+}
+
+TEST_F(AppTest, WorkersAreTakenOutOfServiceAndBack) {
+  v1::Worker worker;
+  worker.set_name("w0");
+  cluster_.workers = {worker};
+  EXPECT_EQ(Run({"worker", "cordon", "w0", "--wait"}), 0) << err_;
+  EXPECT_EQ(cluster_.worker_states.at(0).state(), v1::Worker::CORDONED);
+  EXPECT_EQ(out_, "worker w0  CORDONED\n");
+  EXPECT_EQ(Run({"worker", "uncordon", "w1"}), 4);
+}
+
+TEST_F(AppTest, FlagsMayStandBeforeAndAfterTheCommand) {
+  EXPECT_EQ(Run({"--coordinator", "127.0.0.1:9000", "get", "jobs", "--timeout", "2s", "-o", "name"}), 0)
+      << err_;
+  EXPECT_EQ(cluster_.options.address, "127.0.0.1:9000");
+  EXPECT_EQ(cluster_.options.timeout, absl::Seconds(2));
+  EXPECT_EQ(cluster_.options.token_file, directory_ + "/token");
+  EXPECT_FALSE(cluster_.options.token_required);
+}
+
+TEST_F(AppTest, TheCoordinatorComesFromTheFlagThenTheEnvironmentThenTheHome) {
+  EXPECT_EQ(Run({"get", "jobs"}), 0);
+  EXPECT_EQ(cluster_.options.address, "127.0.0.1:7070");
+  Write("local.address", "127.0.0.1:7170\n");
+  EXPECT_EQ(Run({"get", "jobs"}), 0);
+  EXPECT_EQ(cluster_.options.address, "127.0.0.1:7170");
+  setenv("CHERRY_COORDINATOR", "127.0.0.1:7270", 1);
+  EXPECT_EQ(Run({"get", "jobs"}), 0);
+  EXPECT_EQ(cluster_.options.address, "127.0.0.1:7270");
+  unsetenv("CHERRY_COORDINATOR");
+}
+
+TEST_F(AppTest, TheTokenOfThisMachineStaysOnIt) {
+  EXPECT_EQ(
+      Run({"get", "jobs", "--coordinator", "far:7070", "--tls-ca", "c", "--tls-cert", "d", "--tls-key", "e"}),
+      0);
+  EXPECT_EQ(cluster_.options.token_file, "");
+}
+
+TEST_F(AppTest, RefusesBadFlagsByName) {
+  for (const auto& [args, text] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"get", "jobs", "--timeout", "soon"}, "--timeout: 'soon'"},
+           {{"get", "jobs", "--timeout", "0s"}, "--timeout: 0s"},
+           {{"get", "jobs", "--coordinator", "nowhere"}, "--coordinator: 'nowhere' is not HOST:PORT"},
+           {{"get", "jobs", "-n", "Team"}, "--namespace: 'Team'"},
+           {{"get", "jbos"}, "use jobs"},
+           {{"cancel", "Ko_Base"}, "name: 'Ko_Base'"},
+           {{"sbumit", "a.yaml"}, "use `cherry submit`"},
+           {{"local", "strat"}, "use `cherry local start`"},
+           {{"submit", "a.yaml", "--wathc"}, "use --watch"},
+           {{"submit"}, "FILE"},
+           {{"submit", "/absent.yaml"}, "/absent.yaml"},
+           {{"cancel", "a", "b", "--request-id", "1"}, "one job"},
+           {{"completion", "fish"}, "use bash or zsh"},
+           {{}, "cherry --help"}}) {
+    EXPECT_EQ(Run(args), 2) << text;
+    EXPECT_THAT(err_, AllOf(StartsWith("error: "), HasSubstr(text)));
+    EXPECT_THAT(out_, IsEmpty());
+  }
+}
+
+void EachCommand(const CLI::App& app, const std::function<void(const CLI::App&)>& visit) {
+  for (const CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    visit(*command);
+    EachCommand(*command, visit);
+  }
+}
+
+TEST_F(AppTest, EveryCommandsHelpHasAnExample) {
+  Context context(&std::cout, &std::cerr, false);
+  CLI::App app;
+  BuildApp(app, &context, {});
+  int commands = 0;
+  EachCommand(app, [&](const CLI::App& command) {
+    ++commands;
+    const std::string help = command.help();
+    const size_t example = help.find("Example:\n  ");
+    ASSERT_NE(example, std::string::npos) << command.get_name();
+    EXPECT_THAT(help.substr(example), HasSubstr("cherry "));
+    EXPECT_THAT(command.get_description(), Not(IsEmpty())) << command.get_name();
+  });
+  EXPECT_GE(commands, 20);
+  EXPECT_EQ(Run({"submit", "--help"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("Example:"), HasSubstr("--dry-run")));
+}
+
+TEST_F(AppTest, CompletionScriptsParseAndComplete) {
+  ASSERT_EQ(Run({"completion", "bash"}), 0);
+  const std::string script = Write("cherry.bash", out_);
+  EXPECT_EQ(std::system(("bash -n " + script).c_str()), 0);
+  const auto complete = [&](const std::string& words) {
+    const std::string command = "bash -c 'source " + script + "; COMP_WORDS=(" + words +
+                                "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _cherry; echo ${COMPREPLY[@]}'";
+    FILE* const pipe = popen(command.c_str(), "r");
+    char buffer[4096] = {};
+    const size_t size = fread(buffer, 1, sizeof(buffer) - 1, pipe);
+    pclose(pipe);
+    return std::string(buffer, size);
+  };
+  EXPECT_EQ(complete("cherry sub"), "submit\n");
+  EXPECT_EQ(complete("cherry get check"), "checkpoints\n");
+  EXPECT_EQ(complete("cherry local st"), "start stop status\n");
+  EXPECT_EQ(complete("cherry submit --dry"), "--dry-run\n");
+  EXPECT_EQ(complete("cherry get jobs -o js"), "json\n");
+  ASSERT_EQ(Run({"completion", "zsh"}), 0);
+  EXPECT_THAT(out_, StartsWith("#compdef cherry"));
+}
+
+TEST_F(AppTest, VersionOfBothSides) {
+  EXPECT_EQ(Run({"version", "--server"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("cherry 0.1.0"), HasSubstr("9.9.9")));
+  EXPECT_EQ(Run({"--version"}), 0);
+}
+
+}  // namespace
+}  // namespace cherry::client
