@@ -14,7 +14,7 @@ Needs deploy/setup.sh --quickstart.
 END
 }
 
-OUT= WANTED=()
+OUT='' WANTED=()
 for argument in "$@"; do
   case $argument in
     --quiet) CHERRY_QUIET=1 ;;

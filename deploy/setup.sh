@@ -37,7 +37,7 @@ SUDO=
 if [ "$(id -u)" != 0 ]; then SUDO=sudo; fi
 
 check_host() {
-  local id= version=
+  local id version
   # shellcheck source=/dev/null
   id=$(. /etc/os-release && echo "$ID") version=$(. /etc/os-release && echo "${VERSION_ID:-}")
   if [ "$id $version $(uname -m)" != "debian 12 x86_64" ]; then
@@ -75,8 +75,12 @@ show_apt_progress() {
 
 # apt_get ARGUMENTS...: as root, without questions, waiting for another apt to finish.
 apt_get() {
-  $SUDO env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 \
-    -o APT::Status-Fd=3 "$@" >> "$LOG" 2>&1 3> >(show_apt_progress)
+  local command=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120)
+  if [ -n "$SUDO" ]; then   # sudo closes the descriptor that progress comes through
+    sudo "${command[@]}" "$@" >> "$LOG" 2>&1
+  else
+    "${command[@]}" -o APT::Status-Fd=3 "$@" >> "$LOG" 2>&1 3> >(show_apt_progress)
+  fi
 }
 
 install_packages() {

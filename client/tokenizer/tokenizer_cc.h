@@ -76,8 +76,9 @@ class Tokenizer {
 };
 
 // Learns a tokenizer like Llama's: ids 0..2 are <unk>, <s>, </s>, then come the 256 bytes <0x00>..<0xFF>,
-// the special tokens asked for, the characters that make up 99.95% of the text (in order of code points),
-// and what the merges give (in order of learning). Not thread-safe; Feed works in parallel inside.
+// the special tokens asked for, the characters that make up 99.95% of the text (in order of code points; at
+// most half of the tokens to be learnt), and what the merges give (in order of learning). Not
+// thread-safe; Feed works in parallel inside.
 //
 // Deterministic: the same texts give the same file, in any order and batches, on any number of threads.
 class TokenizerTrainer {
