@@ -79,7 +79,7 @@ apt_get() {
   if [ -n "$SUDO" ]; then   # sudo closes the descriptor that progress comes through
     sudo "${command[@]}" "$@" >> "$LOG" 2>&1
   else
-    "${command[@]}" -o APT::Status-Fd=3 "$@" >> "$LOG" 2>&1 3> >(show_apt_progress)
+    "${command[@]}" -o APT::Status-Fd=3 "$@" 3> >(show_apt_progress) >> "$LOG" 2>&1
   fi
 }
 
