@@ -24,7 +24,8 @@ class Checkpoints : public Simulation {
     v1::ListCheckpointsRequest request;
     request.set_job(Job(uid).name());
     std::vector<int64_t> steps;
-    for (const v1::Checkpoint& checkpoint : core_->ListCheckpoints(request)->checkpoints()) {
+    const v1::ListCheckpointsResponse response = core_->ListCheckpoints(request).value();
+    for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
       steps.push_back(checkpoint.step());
     }
     return steps;

@@ -44,7 +44,8 @@ TEST_F(Scheduling, TheFewestHostsAreUsed) {
   AddWorker("exact", 2);
   AddWorker("small", 1);
   const std::string uid = Submit(PretrainSpec("a", 2));
-  for (const v1::RankPlacement& rank : Newest(uid).ranks()) {
+  const v1::Attempt attempt = Newest(uid);
+  for (const v1::RankPlacement& rank : attempt.ranks()) {
     EXPECT_EQ(rank.worker(), "exact");
   }
 }

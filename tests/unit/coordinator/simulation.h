@@ -202,16 +202,15 @@ class Simulation : public ::testing::Test {
   }
   void Beat(const std::string& worker, const std::vector<v1::AttemptRef>& attempts = {}) {
     v1::WorkerMessage message;
-    for (const v1::Root& root : Hello(worker, 0).roots()) {
-      *message.mutable_heartbeat()->add_roots() = root;
-    }
+    *message.mutable_heartbeat()->mutable_roots() = Hello(worker, 0).roots();
     for (const v1::AttemptRef& ref : attempts) {
       *message.mutable_heartbeat()->add_attempts() = ref;
     }
     Say(worker, message);
   }
   void Started(const std::string& uid) {
-    for (const v1::RankPlacement& rank : v1::Attempt(Newest(uid)).ranks()) {
+    const v1::Attempt attempt = Newest(uid);
+    for (const v1::RankPlacement& rank : attempt.ranks()) {
       v1::WorkerMessage message;
       message.set_sequence(++sequence_);
       *message.mutable_rank_started()->mutable_attempt() = Ref(uid);

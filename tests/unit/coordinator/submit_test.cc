@@ -15,7 +15,11 @@ class Submits : public Simulation {
     v1::SubmitJobRequest request;
     *request.mutable_spec() = spec;
     request.set_validate_only(validate_only);
-    Mutation mutation{{"kim", false}, "SubmitJob", request_id, spec.SerializeAsString()};
+    Mutation mutation;
+    mutation.caller.identity = "kim";
+    mutation.method = "SubmitJob";
+    mutation.request_id = request_id;
+    mutation.content = spec.SerializeAsString();
     const NewJobIds ids{absl::StrCat("uid-", ++uids_), "abcde"};
     return Do([&](Decision* decision) { return core_->SubmitJob(decision, mutation, request, ids); });
   }
