@@ -70,7 +70,7 @@ with 'train: {dtype: fp8}';                        refused 2 'train.dtype' 'fp8'
 with 'resources: {ranks: 2}' 'train: {global_batch_size: 10, micro_batch_size: 4}'
 refused 2 'train.global_batch_size: 10' '= 8' 'use 8 or 16' -- submit
 without model 'model: {preset: tinny}';            refused 4 'model.preset' 'tinny' 'tiny' -- submit
-without model 'model: {preset: tiny, vocab: 100}'; refused 2 'model.vocab' '100' '400' -- submit
+without model 'model: {preset: tiny, vocab: 100}'; refused 2 'model.vocab: 100' 'smaller' -- submit
 without data 'data: {train: en/train, valid: ko/valid}'; refused 4 'data.train' 'en' -- submit
 without data 'data: {train: ko/tran, valid: ko/valid}';  refused 4 'data.train' 'tran' 'ko/train' -- submit
 without data 'data: {train: ../../etc/passwd, valid: ko/valid}'; refused 2 'data.train' 'passwd' -- submit
@@ -117,7 +117,7 @@ refused 1 'model.safetensors' 'checksum' -- cherry checkpoint verify good:4
 refused 1 'model.safetensors' -- cherry generate "$directory" --prompt x
 without name 'name: child' 'from: {job: good, checkpoint: 4}' 'train: {steps: 2, sequence_length: 32, global_batch_size: 8}'
 sed -i '/^model:/d' "$work/job.yaml"
-refused 2 'from' '4' -- submit
+refused 1 'from.checkpoint' 'corrupt' 'model.safetensors' -- submit
 
 # Token files that are not what was registered.
 cp "$CHERRY_HOME/data/ko/train.bin" "$work/train.bin"
