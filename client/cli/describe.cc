@@ -70,7 +70,7 @@ void DescribeHead(const v1::Job& job, absl::string_view ns, Page* page) {
   page->Line("uid", job.uid());
   page->Line("kind", KindText(job.spec()));
   page->Line("state", absl::StrCat(StateText(job), job.reason().empty() ? "" : "  ", job.reason()));
-  page->Line("progress", job.has_progress() ? ProgressLine(job, 0) : "");
+  page->Line("progress", job.has_progress() && !IsTerminal(job.state()) ? ProgressLine(job, 0) : "");
   page->Line("submitted", absl::StrCat(TimeText(job.create_time()),
                                        job.submitter().empty() ? "" : absl::StrCat(" by ", job.submitter())));
   page->Line("started", job.has_start_time() ? TimeText(job.start_time()) : "");
@@ -109,7 +109,7 @@ absl::Status DescribeJob(Context* context, Client* client, const std::string& na
   DescribeHead(job, context->ns(), &page);
   page.Section("waits for", PendingText(job));
   page.Section("spec", JobSpecToYaml(job.has_resolved() ? job.resolved() : job.spec()));
-  page.Section("plan", job.has_plan() ? PlanText(job.plan()) : "");
+  page.Section("plan", job.has_plan() ? PlanText(job.plan(), 0) : "");
   page.Section("attempts", job.attempts_size() > 0 ? AttemptTable(job).Render() : "");
   page.Section("checkpoints",
                checkpoints.empty() ? "" : CheckpointTable(checkpoints, references, true).Render());

@@ -63,7 +63,11 @@ std::string ReasonText(const v1::Job& job) {
   if (job.state() == v1::Job::PENDING && job.pending_size() > 0) {
     return job.pending(0).message();
   }
-  if (!job.reason().empty() || job.state() == v1::Job::SUCCEEDED) {
+  // Success needs no reason.
+  if (job.state() == v1::Job::SUCCEEDED) {
+    return "";
+  }
+  if (!job.reason().empty()) {
     return job.reason();
   }
   return job.failure().message();

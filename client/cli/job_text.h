@@ -23,7 +23,7 @@ std::string KindText(const v1::JobSpec& spec);
 std::string RanksText(const v1::Job& job);
 // "120/300", "-" before the first attempt.
 std::string StepText(const v1::Job& job);
-// Its own reason, else the first reason it waits for.
+// The first reason it waits for, else its own; empty when it has succeeded.
 std::string ReasonText(const v1::Job& job);
 // "hang"; "" for none.
 std::string CauseText(v1::Cause cause);

@@ -7,10 +7,10 @@
 
 namespace cherry::client {
 
-std::string PlanText(const v1::Plan& plan) {
+std::string PlanText(const v1::Plan& plan, int indent) {
   std::string out;
-  const auto line = [&out](const char* name, const std::string& value) {
-    absl::StrAppendFormat(&out, "  %-12s %s\n", name, value);
+  const auto line = [&out, indent](const char* name, const std::string& value) {
+    absl::StrAppendFormat(&out, "%s%-12s %s\n", std::string(indent, ' '), name, value);
   };
   const double parameters = static_cast<double>(plan.parameters());
   line("parameters", plan.active_parameters() == plan.parameters() || plan.active_parameters() == 0
@@ -21,7 +21,8 @@ std::string PlanText(const v1::Plan& plan) {
        absl::StrFormat("%s tokens, %.3g FLOPs (%.3g a token)", CountText(static_cast<double>(plan.tokens())),
                        plan.total_flops(), plan.flops_per_token()));
   line("data", absl::StrFormat("%.2f epochs", plan.epochs()));
-  line("ranks", absl::StrFormat("%d, %d micro-batches each a step", plan.ranks(), plan.accumulation_steps()));
+  line("ranks", absl::StrFormat("%d, %d micro-batch%s each a step", plan.ranks(), plan.accumulation_steps(),
+                                plan.accumulation_steps() == 1 ? "" : "es"));
   const v1::MemoryPlan& memory = plan.memory_per_rank();
   line("memory",
        absl::StrFormat("%s a rank: weights %s, gradients %s, optimizer %s, activations %s, logits %s, "

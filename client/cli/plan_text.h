@@ -8,8 +8,8 @@
 
 namespace cherry::client {
 
-// One line for each part, ending in a newline.
-std::string PlanText(const v1::Plan& plan);
+// One line for each part, indented by `indent` spaces, ending in a newline.
+std::string PlanText(const v1::Plan& plan, int indent);
 
 }  // namespace cherry::client
 

@@ -126,7 +126,7 @@ absl::Status PrintSubmitted(Context* context, const SubmitFlags& flags, const st
     }
     context->out() << HeadLine(job, context->ns()) << "\n";
     if (flags.dry_run) {
-      context->out() << PlanText(job.plan());
+      context->out() << PlanText(job.plan(), 2);
       continue;
     }
     for (const v1::PendingReason& reason : job.pending()) {

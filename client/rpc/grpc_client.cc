@@ -26,6 +26,7 @@ namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
 constexpr absl::Duration kLongestPause = absl::Seconds(2);
+constexpr absl::Duration kSlice = absl::Milliseconds(50);
 constexpr int kMaxMessageBytes = 64 << 20;
 // gRPC servers answer more than one ping in five minutes with GOAWAY unless told otherwise.
 constexpr int kKeepaliveMs = 330'000;
@@ -51,7 +52,7 @@ absl::Status Unreachable(const std::string& address, const absl::Status& status)
 class GrpcClient final : public Client {
  public:
   GrpcClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel)
-      : options_(std::move(options)), stub_(v1::Cherry::NewStub(channel)) {}
+      : options_(std::move(options)), channel_(channel), stub_(v1::Cherry::NewStub(channel)) {}
 
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(v1::SubmitJobRequest request) override {
     return Call(&Stub::SubmitJob, std::move(request));
@@ -193,14 +194,20 @@ class GrpcClient final : public Client {
                            status.error_details());
   }
 
-  // Waits, unless interrupted or out of time. False: do not try again.
+  // Waits for a connection where there is none, else for `pause`: a server that answers is given time. False
+  // when interrupted or out of time: do not try again.
   bool Pause(absl::Duration pause, absl::Time deadline) {
-    if (absl::Now() + pause >= deadline) {
-      return false;
+    if (channel_->GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY) {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, absl::ToChronoMicroseconds(std::min(pause, deadline - absl::Now())),
+                     [this] { return interrupted_; });
+    } else {
+      // In slices, so that an interrupt is seen.
+      while (!WasInterrupted() && absl::Now() < deadline &&
+             !channel_->WaitForConnected(absl::ToChronoTime(std::min(absl::Now() + kSlice, deadline)))) {
+      }
     }
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, absl::ToChronoMicroseconds(pause), [this] { return interrupted_; });
-    return !interrupted_;
+    return !WasInterrupted() && absl::Now() < deadline;
   }
 
   template <typename Request, typename Response>
@@ -271,6 +278,7 @@ class GrpcClient final : public Client {
   }
 
   const ClientOptions options_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<Stub> stub_;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -312,7 +320,7 @@ absl::StatusOr<std::unique_ptr<Client>> NewClient(const ClientOptions& options) 
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   return std::make_unique<GrpcClient>(options,
