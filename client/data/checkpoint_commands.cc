@@ -1,5 +1,7 @@
 // cherry checkpoint verify | export, cherry generate
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <random>
@@ -125,8 +127,15 @@ absl::Status RunGenerateCommand(const Flags& flags, Context* context) {
   if (!flags->seeded) {
     request.set_seed(static_cast<int64_t>(std::random_device()() >> 1));
   }
-  TextStream stream([&tokenizer](absl::Span<const int32_t> tokens) { return tokenizer.Decode(tokens, true); },
-                    prompt);
+  TextStream stream(
+      [&tokenizer](absl::Span<const int32_t> tokens) {
+        // A vocabulary that was padded has ids without text.
+        std::vector<int32_t> known;
+        std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(known),
+                     [&](int32_t token) { return token < tokenizer.VocabSize(); });
+        return tokenizer.Decode(known, true);
+      },
+      prompt);
   const bool live = !context->structured();
   std::string text;
   const auto show = [&](absl::StatusOr<std::string> piece) -> absl::Status {

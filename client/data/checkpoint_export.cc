@@ -25,13 +25,21 @@ absl::Status CheckOutput(const ExportOptions& options) {
                "choose another directory, or write into it with --force");
 }
 
-// A model is plain Llama when config.json says all there is to say about it.
-absl::Status CheckExpressible(const Manifest& manifest) {
-  if (!manifest.spec.model().qk_norm()) {
-    return absl::OkStatus();
+// The trainer names the class of transformers that computes the same function; other models have none.
+absl::Status CheckExpressible(const std::string& checkpoint) {
+  const std::string path = absl::StrCat(checkpoint, "/", kConfigFile);
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const Json config = Json::parse(text, nullptr, false);
+  if (!config.is_object() || !config.contains("architectures")) {
+    return absl::DataLossError(absl::StrCat(path, ": names no architecture"));
+  }
+  for (const char* known : {"LlamaForCausalLM", "Qwen3ForCausalLM"}) {
+    if (config["architectures"] == Json::array({known})) {
+      return absl::OkStatus();
+    }
   }
   return Error(absl::StatusCode::kFailedPrecondition, "MODEL_NOT_EXPRESSIBLE", "format",
-               "model.qk_norm: transformers' LlamaForCausalLM has no norms of queries and keys",
+               absl::StrCat(path, ": transformers has no model like ", config["architectures"].dump()),
                "export it in Cherry's own format with --format cherry");
 }
 
@@ -60,12 +68,12 @@ bool Has(const Manifest& manifest, absl::string_view name) {
 }
 
 absl::Status ExportHuggingFace(const ExportOptions& options, const Manifest& manifest, ExportResult* result) {
-  RETURN_IF_ERROR(CheckExpressible(manifest));
   for (const char* name : {kModelFile, kTokenizerFile, kConfigFile}) {
     if (!Has(manifest, name)) {
       return absl::DataLossError(absl::StrCat(options.checkpoint, ": no ", name));
     }
   }
+  RETURN_IF_ERROR(CheckExpressible(options.checkpoint));
   RETURN_IF_ERROR(CheckOutput(options));
   const auto to = [&](absl::string_view name) { return absl::StrCat(options.output, "/", name); };
   for (const char* name : {kModelFile, kTokenizerFile}) {

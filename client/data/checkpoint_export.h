@@ -10,7 +10,8 @@
 namespace cherry::client {
 
 enum class ExportFormat {
-  kHuggingFace,  // What transformers' LlamaForCausalLM and PreTrainedTokenizerFast open.
+  kHuggingFace,  // What transformers opens: a Llama (with norms of query and key: a Qwen3) and a fast
+                 // tokenizer.
   kCherry,       // The checkpoint itself, with its manifest and optimizer.
 };
 

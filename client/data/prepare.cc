@@ -357,12 +357,20 @@ absl::StatusOr<DatasetManifest> PrepareDataset(const PrepareOptions& options, Pr
                         "prepare them as two");
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<Staging> staging, Staging::Create(options.data_root, options.name));
+  absl::Status status;
   {
     Preparation preparation(options, staging.get(), progress);
-    RETURN_IF_ERROR(list.token_prefixes.empty() ? preparation.FromText(list)
-                                                : preparation.FromTokens(list.token_prefixes));
+    status = list.token_prefixes.empty() ? preparation.FromText(list)
+                                         : preparation.FromTokens(list.token_prefixes);
   }
-  RETURN_IF_ERROR(staging->Publish(options.force));
+  if (status.ok()) {
+    status = staging->Publish(options.force);
+  }
+  if (absl::IsResourceExhausted(status)) {
+    return Error(status.code(), "DISK_FULL", "data-root", status.message(),
+                 "free space beneath the data root: preparing needs the size of the text and of the tokens");
+  }
+  RETURN_IF_ERROR(status);
   return ReadDatasetManifest(options.data_root, options.name);
 }
 

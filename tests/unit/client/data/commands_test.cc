@@ -106,9 +106,10 @@ class CommandsTest : public ::testing::Test {
     const std::string path = "default/uid/epoch-1/step-00000050";
     Manifest manifest;
     manifest.step = 50;
+    const std::string content = "{\"architectures\": [\"LlamaForCausalLM\"]}";
     for (const char* name : {kModelFile, kOptimizerFile, kConfigFile, kTokenizerFile}) {
-      directory_.File(absl::StrCat("checkpoints/", path, "/", name), name);
-      manifest.files.push_back({name, static_cast<int64_t>(std::string(name).size()), HashBytes(name)});
+      directory_.File(absl::StrCat("checkpoints/", path, "/", name), content);
+      manifest.files.push_back({name, static_cast<int64_t>(content.size()), HashBytes(content)});
     }
     directory_.File(absl::StrCat("checkpoints/", path, "/manifest.json"), ManifestToJson(manifest));
     v1::Checkpoint checkpoint;

@@ -20,15 +20,15 @@ class ExportTest : public ::testing::Test {
   void SetUp() override {
     options_.checkpoint = directory_.path() + "/checkpoint";
     options_.output = directory_.path() + "/out/hf";
-    Save(false);
+    Save("LlamaForCausalLM");
   }
-  void Save(bool qk_norm) {
+  void Save(const std::string& architecture) {
     Manifest manifest;
     manifest.step = 50;
-    manifest.spec.mutable_model()->set_qk_norm(qk_norm);
     manifest.spec.mutable_train()->set_sequence_length(256);
     for (const char* name : {kModelFile, kOptimizerFile, kConfigFile, kTokenizerFile}) {
-      const std::string content = absl::StrCat("{\"content of\": \"", name, "\"}");
+      const std::string content =
+          absl::StrCat("{\"content of\": \"", name, "\", \"architectures\": [\"", architecture, "\"]}");
       directory_.File(absl::StrCat("checkpoint/", name), content);
       manifest.files.push_back({name, static_cast<int64_t>(content.size()), HashBytes(content)});
     }
@@ -71,15 +71,21 @@ TEST_F(ExportTest, ADirectoryInUseNeedsForceAndKeepsItsOtherFiles) {
 }
 
 TEST_F(ExportTest, ADamagedCheckpointIsNamedAndNothingIsWritten) {
-  directory_.File("checkpoint/optimizer.safetensors", "{\"content of\": \"optimizer.safetensorz\"}");
+  directory_.File("checkpoint/optimizer.safetensors",
+                  std::string(ReadFile(options_.checkpoint + "/optimizer.safetensors")->size(), 'x'));
   const auto result = ExportCheckpoint(options_);
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("optimizer.safetensors"));
   EXPECT_FALSE(Exists(options_.output));
 }
 
-TEST_F(ExportTest, AModelLlamaCannotExpressNeedsCherrysFormat) {
-  Save(true);
+TEST_F(ExportTest, NormsOfQueryAndKeyAreAQwen3) {
+  Save("Qwen3ForCausalLM");
+  EXPECT_TRUE(ExportCheckpoint(options_).ok());
+}
+
+TEST_F(ExportTest, AModelTransformersCannotExpressNeedsCherrysFormat) {
+  Save("CherryRecurrent");
   const auto result = ExportCheckpoint(options_);
   EXPECT_EQ(InfoOf(result.status()).reason(), "MODEL_NOT_EXPRESSIBLE");
   EXPECT_THAT(InfoOf(result.status()).remedy(), HasSubstr("--format cherry"));
