@@ -3,6 +3,7 @@
 // Prints "ready" after the warm-up. Then each line "N" on standard input runs N steps and prints their
 // seconds on one line, so that a driver can take turns with other programs.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>

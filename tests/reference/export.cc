@@ -1,6 +1,7 @@
 // cherry-reference-export OUT.safetensors [shape flags]: initial weights, batches, and what our model makes
 // of them: logits, loss and gradients of the first batch, then losses and gradient norms of AdamW steps.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>

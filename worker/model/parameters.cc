@@ -4,10 +4,11 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
-#include <cmath>
+#include <algorithm>
 #include <memory>
-#include <numbers>
 #include <utility>
+
+#include "worker/kernels/normal_kernel.h"
 
 namespace cherry::trainer {
 namespace {
@@ -22,39 +23,6 @@ int64_t Elements(const ParameterSpec& spec) {
     count *= extent;
   }
   return count;
-}
-
-// SplitMix64 (Steele et al., 2014): a good hash of a counter, so that any element can be drawn on its own.
-uint64_t Mix(uint64_t x) {
-  x += 0x9e3779b97f4a7c15;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
-
-uint64_t StreamKey(uint64_t seed, absl::string_view name) {
-  uint64_t key = 0xcbf29ce484222325;  // FNV-1a of the name.
-  for (const char c : name) {
-    key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  }
-  return Mix(key ^ Mix(seed));
-}
-
-// In (0, 1].
-double Uniform(uint64_t bits) { return static_cast<double>((bits >> 11) + 1) * 0x1p-53; }
-
-// Pairs of independent normal numbers by Box and Muller's transform.
-void FillNormal(uint64_t key, double standard_deviation, int64_t count, float* out) {
-  at::parallel_for(0, (count + 1) / 2, 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t pair = begin; pair < end; ++pair) {
-      const double radius = standard_deviation * std::sqrt(-2.0 * std::log(Uniform(Mix(key + 2 * pair))));
-      const double angle = 2.0 * std::numbers::pi * Uniform(Mix(key + 2 * pair + 1));
-      out[2 * pair] = static_cast<float>(radius * std::cos(angle));
-      if (2 * pair + 1 < count) {
-        out[2 * pair + 1] = static_cast<float>(radius * std::sin(angle));
-      }
-    }
-  });
 }
 
 class ReadyHook : public torch::autograd::PostAccumulateGradHook {
