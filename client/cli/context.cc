@@ -100,8 +100,9 @@ int ExitCodeOf(const absl::Status& status) {
 std::string FormatError(const absl::Status& status) {
   std::string text = Describe(status);
   std::replace(text.begin(), text.end(), '\n', ' ');
+  const bool detached = InfoOf(status).reason() == kDetached;
   const std::string line =
-      absl::StrCat("error: ", text.empty() ? absl::StatusCodeToString(status.code()) : text);
+      absl::StrCat(detached ? "" : "error: ", text.empty() ? absl::StatusCodeToString(status.code()) : text);
   // As narrow as three lines allow, so that a terminal does not break the lines itself.
   for (int width = 88;; width += 20) {
     const std::string wrapped = Wrap(line, width, 2);

@@ -42,6 +42,10 @@ enum Exit : int {
 // else 1.
 int ExitCodeOf(const absl::Status& status);
 
+// Reason of the status of a wait that the user has left: the job goes on, so that is no error to report as
+// one.
+inline constexpr char kDetached[] = "DETACHED";
+
 // "error: what" and its remedy, at most three lines, ending in a newline.
 std::string FormatError(const absl::Status& status);
 

@@ -18,8 +18,8 @@ constexpr int kMostEmptyStreams = 100;
 
 absl::Status Detached(Context* context, const std::string& resource) {
   const std::string name = ShortJobName(resource, context->ns());
-  return absl::CancelledError(
-      absl::StrCat("detached: job ", name, " goes on; `cherry watch ", name, "` comes back to it"));
+  return Error(absl::StatusCode::kCancelled, kDetached, "", absl::StrCat("detached: job ", name, " goes on"),
+               absl::StrCat("`cherry watch ", name, "` comes back to it"));
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ absl::Status Watch(Context* context, const std::string& name) {
   const auto ended = FollowJob(context, resource, show);
   if (absl::IsCancelled(ended.status())) {
     // Looking is all that a watch does: to stop looking is no failure.
-    context->err() << ended.status().message() << std::endl;
+    context->err() << Describe(ended.status()) << std::endl;
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(ended.status());
