@@ -76,9 +76,11 @@ class CherryService final : public v1::Cherry::CallbackService {
                      v1::SubmitJobResponse* response) override {
     const NewJobIds ids{NewUuid(), RandomSuffix(kNameSuffix)};
     return Unary<v1::SubmitJobResponse>(
-        context, "SubmitJob", response, [request, ids](const Caller& caller, Core* core, Decision* decision) {
+        context, "SubmitJob", response,
+        [request, ids](const Caller& caller, Core* core, Decision* decision) {
           return core->SubmitJob(decision, MakeMutation(caller, "SubmitJob", *request), *request, ids);
-        });
+        },
+        [this] { return CheckFreeSpace(services_.home); });
   }
   Reactor* SubmitPipeline(Context* context, const v1::SubmitPipelineRequest*,
                           v1::SubmitPipelineResponse* response) override {
@@ -254,6 +256,11 @@ class CherryService final : public v1::Cherry::CallbackService {
     const absl::StatusOr<Caller> caller = Admit(services_, *context, method);
     if (!caller.ok()) {
       return answer.Finish(caller.status());
+    }
+    if (services_.executor->overloaded()) {
+      return answer.Finish(Error(absl::StatusCode::kResourceExhausted, "OVERLOADED", "",
+                                 "the coordinator has more to do than it can answer soon",
+                                 "try again in a moment"));
     }
     const absl::Status checked = check ? check() : absl::OkStatus();
     if (!checked.ok()) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,6 +40,21 @@ absl::Status CheckDatasetFiles(const std::string& data_root, const v1::Dataset& 
   }
   close(*directory);
   return status;
+}
+
+absl::Status CheckFreeSpace(const std::string& home) {
+  constexpr uint64_t kReserved = uint64_t{64} << 20;
+  struct statvfs info;
+  if (statvfs(home.c_str(), &info) != 0) {
+    return ErrnoError(errno, home);
+  }
+  const uint64_t free_bytes = uint64_t{info.f_bavail} * info.f_frsize;
+  if (free_bytes >= kReserved) {
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kResourceExhausted, "DISK_FULL", "",
+               absl::StrCat("the coordinator's disk has only ", free_bytes >> 20, " MiB left"),
+               absl::StrCat("free at least ", kReserved >> 20, " MiB where CHERRY_HOME lies"));
 }
 
 }  // namespace cherry::coordinator

@@ -1,4 +1,4 @@
-// Whether a dataset's files are where and as long as its record says.
+// What the edge looks at on disk before a request means anything.
 //
 // Thread-safe.
 #ifndef CHERRY_COORDINATOR_API_DATA_CHECK_H_
@@ -15,6 +15,10 @@ namespace cherry::coordinator {
 // (PATH_LEAVES_ROOT, DATASET_NOT_THERE), DATA_LOSS (DATASET_DAMAGED) naming the file.
 absl::Status CheckDatasetFiles(const std::string& data_root, const v1::Dataset& dataset,
                                absl::string_view field);
+
+// RESOURCE_EXHAUSTED (DISK_FULL) when the file system of `home` is nearly full: new work is refused while
+// what runs can still be recorded.
+absl::Status CheckFreeSpace(const std::string& home);
 
 }  // namespace cherry::coordinator
 

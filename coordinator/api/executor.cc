@@ -13,6 +13,7 @@ namespace {
 
 // Bounds the size of a batch and the time until the first of a group is answered.
 constexpr size_t kMostInGroup = 1024;
+constexpr size_t kMostQueued = 20000;
 // Decides nothing: the group then only ticks.
 constexpr absl::Duration kLongestWait = absl::Seconds(60);
 
@@ -56,6 +57,7 @@ void Executor::Post(Input input) {
       return;
     }
     queue_.push_back(std::move(input));
+    overloaded_ = queue_.size() > kMostQueued;
   }
   wake_.notify_one();
 }
@@ -85,6 +87,7 @@ bool Executor::Step() {
       inputs.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
+    overloaded_ = queue_.size() > kMostQueued;
   }
   const bool due = core_->NextDeadline() <= Now();
   if (inputs.empty() && !due) {
@@ -128,6 +131,7 @@ void Executor::Decide(const Input& input, std::vector<Changes>* group, std::vect
   decision.now = Now();
   releases->push_back(input(core_, &decision));
   core_->Finish(&decision);
+  decision_observer_(absl::ToDoubleSeconds(Now() - decision.now));
   if (!decision.changes.empty()) {
     group->push_back(std::move(decision.changes));
   }

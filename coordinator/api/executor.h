@@ -6,6 +6,7 @@
 #ifndef CHERRY_COORDINATOR_API_EXECUTOR_H_
 #define CHERRY_COORDINATOR_API_EXECUTOR_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -54,6 +55,14 @@ class Executor {
   void Stop();
 
   void Post(Input input);
+
+  // More waits than can be answered soon: callers that can come again should.
+  bool overloaded() const { return overloaded_; }
+
+  // Seconds each decision took. Set before Start.
+  void set_decision_observer(std::function<void(double)> observer) {
+    decision_observer_ = std::move(observer);
+  }
 
   // A decision with a reply. `done` is called once, after the sync, on the executor's thread.
   template <typename Reply>
@@ -105,6 +114,8 @@ class Executor {
   Store* const store_;
   Clock* const clock_;
   ActionSink* const sink_;
+  std::function<void(double)> decision_observer_ = [](double) {};
+  std::atomic<bool> overloaded_{false};
   absl::Duration ahead_;  // Of the stored time before the clock, after it was set back.
 
   std::mutex mutex_;

@@ -24,9 +24,11 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
                            public WorkerLink,
                            public std::enable_shared_from_this<WorkerStream> {
  public:
-  explicit WorkerStream(const Services& services) : services_(services) {}
+  WorkerStream(const Services& services, absl::StatusOr<Caller> caller)
+      : services_(services), caller_(std::move(caller)) {}
 
-  static WorkerStream* Launch(const std::shared_ptr<WorkerStream>& stream, const absl::Status& admitted) {
+  static WorkerStream* Launch(const std::shared_ptr<WorkerStream>& stream) {
+    const absl::Status admitted = stream->caller_.status();
     stream->self_ = stream;
     stream->connection_ = stream->services_.links->Add(stream);
     if (admitted.ok()) {
@@ -73,11 +75,16 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
       if (end_.has_value()) {
         return;
       }
-      if (++in_flight_ < kMostInFlight) {
-        StartRead(&in_);
-      }
+      ++in_flight_;
     }
     Handle(std::move(message));
+    // Only now: what is read next must be queued after this one.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (in_flight_ >= kMostInFlight) {
+      paused_ = true;
+    } else if (!end_.has_value()) {
+      StartRead(&in_);
+    }
   }
 
   void OnWriteDone(bool ok) override {
@@ -129,14 +136,19 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   // A message has been decided: there is room for another one.
   void Done() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (in_flight_-- == kMostInFlight && !end_.has_value()) {
+    --in_flight_;
+    if (paused_ && !end_.has_value()) {
+      paused_ = false;
       StartRead(&in_);
     }
   }
 
   void Handle(v1::WorkerMessage message) {
-    if (message.has_register_()) {
+    if (message.has_register_() && worker_.empty()) {
       Register(std::move(message));
+    } else if (message.has_register_()) {
+      Close(Error(absl::StatusCode::kFailedPrecondition, "ALREADY_REGISTERED", "",
+                  "the stream has registered already", "register once on each stream"));
     } else if (worker_.empty()) {
       Close(Error(absl::StatusCode::kFailedPrecondition, "NOT_REGISTERED", "",
                   "the first message must be Register", "register first"));
@@ -152,6 +164,13 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   }
 
   void Register(v1::WorkerMessage message) {
+    if (services_.token.empty() && message.register_().name() != caller_->identity) {
+      Close(Error(absl::StatusCode::kPermissionDenied, "WORKER_NAME_FOREIGN", "name",
+                  absl::StrCat("a certificate of ", caller_->identity, " may not register the worker ",
+                               message.register_().name().substr(0, 64)),
+                  "start the worker with --name of its certificate's CN"));
+      return;
+    }
     worker_ = message.register_().name();
     LogInfo(absl::StrCat("worker ", worker_, " registers"));
     services_.executor->Post([self = shared_from_this(), message = std::move(message)](
@@ -215,6 +234,7 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   }
 
   const Services services_;
+  const absl::StatusOr<Caller> caller_;
   int64_t connection_ = 0;
   std::string worker_;  // Set by the one read that is under way, before anything reads it.
   v1::WorkerMessage in_;
@@ -223,6 +243,7 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
   // Guarded by mutex_. The front of the queue is being written.
   std::deque<v1::CoordinatorMessage> queue_;
   int in_flight_ = 0;
+  bool paused_ = false;  // No read is under way: too many are in flight.
   bool finished_ = false;
   std::optional<absl::Status> end_;
   std::shared_ptr<WorkerStream> self_;
@@ -234,8 +255,8 @@ class Gateway final : public v1::WorkerGateway::CallbackService {
 
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Connect(
       grpc::CallbackServerContext* context) override {
-    return WorkerStream::Launch(std::make_shared<WorkerStream>(services_),
-                                Admit(services_, *context, "Connect").status());
+    return WorkerStream::Launch(
+        std::make_shared<WorkerStream>(services_, Admit(services_, *context, "Connect")));
   }
 
  private:

@@ -1,10 +1,12 @@
 #include "coordinator/api/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <utility>
@@ -48,6 +50,14 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const S
   ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadFile(options.tls_ca, 1 << 20));
   ssl.pem_key_cert_pairs.push_back({key, cert});
   return grpc::SslServerCredentials(ssl);
+}
+
+// gRPC's own lines go where ours go, but not those of a start that fails: our error says it better.
+std::atomic<bool> g_listening{false};
+void LogGrpc(gpr_log_func_args* args) {
+  if (g_listening && args->severity == GPR_LOG_SEVERITY_ERROR) {
+    LogWarning(absl::StrCat("gRPC: ", args->message));
+  }
 }
 
 // Passes what the core wants done to those who do it. On the executor's thread; never blocks.
@@ -138,6 +148,7 @@ class CoordinatorServer final : public Server {
     core_ = std::make_unique<Core>(options_.config);
     dispatcher_ = std::make_unique<Dispatcher>(&links_, &hub_, metrics_.get());
     executor_ = std::make_unique<Executor>(core_.get(), store_.get(), &clock_, dispatcher_.get());
+    executor_->set_decision_observer([this](double seconds) { metrics_->ObserveSchedule(seconds); });
     janitor_ = std::make_unique<Janitor>(options_.checkpoint_root, executor_.get());
     dispatcher_->set_janitor(janitor_.get());
     RETURN_IF_ERROR(executor_->Restore());
@@ -154,6 +165,7 @@ class CoordinatorServer final : public Server {
     services_.metrics = metrics_.get();
     services_.reader = &reader_;
     services_.log_writer = &log_writer_;
+    services_.home = options_.home;
     services_.data_root = options_.data_root;
     services_.metrics_address = metrics_address();
     services_.start_time = executor_->Now();
@@ -166,6 +178,7 @@ class CoordinatorServer final : public Server {
   }
 
   absl::Status ListenGrpc() {
+    gpr_set_log_function(LogGrpc);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials, MakeCredentials(options_));
@@ -189,6 +202,7 @@ class CoordinatorServer final : public Server {
                    absl::StrCat("--listen: cannot listen on ", options_.listen),
                    "stop what uses the port, or give another --listen");
     }
+    g_listening = true;
     return absl::OkStatus();
   }
 

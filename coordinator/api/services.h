@@ -25,6 +25,7 @@ struct Services {
   Metrics* metrics = nullptr;
   WorkQueue* reader = nullptr;      // Reads of store and logs for streams and lists.
   WorkQueue* log_writer = nullptr;  // Appends to logs.
+  std::string home;
   std::string data_root;
   std::string metrics_address;
   absl::Time start_time;

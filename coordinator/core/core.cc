@@ -282,6 +282,10 @@ absl::Time Core::NextDeadline() const {
 void Core::Finish(Decision* decision) {
   if (decision->dirty_queue) {
     Schedule(&state_, decision);
+  } else {
+    for (const std::string& uid : decision->new_jobs) {
+      ScheduleNew(&state_, decision, &state_.jobs.at(uid));
+    }
   }
   for (const std::string& uid : decision->dirty_jobs) {
     decision->changes.put_jobs.push_back(state_.jobs.at(uid).record);

@@ -113,7 +113,8 @@ struct Decision {
   std::set<std::string> dirty_jobs;
   std::set<std::string> dirty_workers;
   std::set<std::pair<std::string, std::pair<int64_t, int64_t>>> dirty_checkpoints;  // uid, (step, epoch)
-  bool dirty_queue = false;  // Slots or waiting jobs have changed: place again.
+  std::vector<std::string> new_jobs;  // Uids of jobs that wait since this decision.
+  bool dirty_queue = false;           // Slots or waiting jobs have changed: place again.
 };
 
 }  // namespace cherry::coordinator

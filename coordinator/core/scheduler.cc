@@ -45,6 +45,19 @@ void Schedule(State* state, Decision* decision) {
   }
 }
 
+void ScheduleNew(State* state, Decision* decision, JobEntry* entry) {
+  const JobEntry* head = FindJob(state, state->head);
+  // Behind the head nothing starts. Before it, or without one, all that wait could never fit.
+  if ((head != nullptr && OrderOf(*head) < OrderOf(*entry)) || SourceIsGone(*state, *entry)) {
+    return;
+  }
+  if (const std::optional<Gang> gang = PlaceGang(*state, entry->job().resolved(), Slots::kFree)) {
+    StartAttempt(state, decision, entry, *gang);
+  } else if (PlaceGang(*state, entry->job().resolved(), Slots::kAll).has_value()) {
+    state->head = entry->uid();
+  }
+}
+
 void CheckDeadlines(State* state, Decision* decision) {
   const std::vector<std::string> backoff(state->backoff.begin(), state->backoff.end());
   for (const std::string& uid : backoff) {

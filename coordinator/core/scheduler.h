@@ -14,6 +14,9 @@ namespace cherry::coordinator {
 // Starts what can start.
 void Schedule(State* state, Decision* decision);
 
+// The same after nothing but this job has come: without looking at all that wait.
+void ScheduleNew(State* state, Decision* decision, JobEntry* entry);
+
 // Ends back-offs that are over, and attempts whose job has used up limits.time.
 void CheckDeadlines(State* state, Decision* decision);
 // When the next of either is due; InfiniteFuture when none is.

@@ -179,7 +179,7 @@ absl::StatusOr<v1::Job> SubmitJob(State* state, Decision* decision, const Caller
   Touch(decision, entry);
   AddEvent(state, decision, entry, "Submitted",
            {v1::CAUSE_UNSPECIFIED, absl::StrCat("by ", caller.identity)});
-  decision->dirty_queue = true;
+  decision->new_jobs.push_back(ids.uid);
   return entry.job();
 }
 

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
+#include <string>
+
+#include "common/file.h"
 
 namespace cherry::coordinator {
 namespace {
@@ -82,6 +86,14 @@ TEST(Machines, PrintsItsTablesForTheDocumentation) {
   const std::string text = TablesAsMarkdown();
   EXPECT_THAT(text, HasSubstr("| PENDING | placed | STARTING |"));
   EXPECT_THAT(text, HasSubstr("| STOPPING | reaped | ENDED |"));
+}
+
+TEST(Machines, TheDocumentationShowsTheTablesAsTheyAre) {
+  const char* source = std::getenv("CHERRY_SOURCE");
+  ASSERT_NE(source, nullptr) << "run by ctest, or set CHERRY_SOURCE";
+  const absl::StatusOr<std::string> page = ReadFile(std::string(source) + "/docs/states.md");
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(*page, HasSubstr(TablesAsMarkdown()));
 }
 
 }  // namespace

@@ -79,6 +79,22 @@ TEST_F(Scheduling, AWaitingHeadIsNotStarvedBySmallerJobsBehindIt) {
   EXPECT_EQ(StateOf(small), v1::Job::PENDING);
 }
 
+TEST_F(Scheduling, AnUrgentNewcomerBecomesTheHead) {
+  AddWorker("w0", 4);
+  Submit(PretrainSpec("running", 4));
+  Submit(PretrainSpec("head", 4));
+  v1::JobSpec spec = PretrainSpec("urgent", 2);
+  spec.set_priority(1);
+  const std::string urgent = Submit(spec);
+  const std::string late = Submit(PretrainSpec("late", 1));
+  EXPECT_EQ(StateOf(urgent), v1::Job::PENDING);
+  EXPECT_EQ(Job(urgent).pending(0).tier(), v1::PendingReason::CAPACITY);
+  EXPECT_EQ(Job(late).pending().rbegin()->blocking_jobs(0), "namespaces/default/jobs/urgent");
+  AddWorker("w1", 2);
+  EXPECT_EQ(StateOf(urgent), v1::Job::STARTING);
+  EXPECT_EQ(StateOf(late), v1::Job::PENDING);  // Behind `head`, which still waits.
+}
+
 TEST_F(Scheduling, AJobThatCanNeverFitDoesNotBlockOthers) {
   AddWorker("w0", 2);
   const std::string big = Submit(PretrainSpec("big", 16));

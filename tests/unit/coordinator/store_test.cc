@@ -256,6 +256,7 @@ TEST_F(Executors, TimeNeverGoesBackOverARestart) {
     seen = executor.Now();
   }
   clock_.now -= absl::Hours(24 * 365);
+  Open();
   Core second{Config()};
   Executor executor(&second, store_.get(), &clock_, &recorder_);
   ASSERT_TRUE(executor.Restore().ok());
