@@ -4,9 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -243,6 +246,37 @@ TEST_F(Executors, ARepeatInTheSameGroupGetsTheFirstReply) {
   executor.Step();
   ASSERT_THAT(replies, SizeIs(2));
   EXPECT_EQ(replies[0], replies[1]);
+}
+
+TEST_F(Executors, CallsFromManyThreadsAreAllAnsweredBeforeItStops) {
+  SteadyClock clock;
+  Executor executor(&core_, store_.get(), &clock, &recorder_);
+  ASSERT_TRUE(executor.Restore().ok());
+  executor.Start();
+  std::atomic<int> answered{0};
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 50; ++i) {
+        std::promise<bool> done;
+        executor.Call<v1::Dataset>(
+            [&, thread, i](Core* core, Decision* decision) {
+              Mutation mutation;
+              mutation.method = "RegisterDataset";
+              mutation.request_id = absl::StrCat(thread, "-", i);
+              return core->RegisterDataset(decision, mutation, Request());
+            },
+            [&done](absl::StatusOr<v1::Dataset> reply) { done.set_value(reply.ok()); });
+        answered += done.get_future().get() ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  executor.Stop();
+  EXPECT_EQ(answered, 200);
+  EXPECT_THAT(store_->Load()->requests, SizeIs(200));
 }
 
 TEST_F(Executors, TimeNeverGoesBackOverARestart) {
