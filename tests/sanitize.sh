@@ -7,7 +7,7 @@ cd "$CHERRY_ROOT"
 sanitize() {
   local preset=$1 label=$2
   logged "$preset configure" cmake --preset "$preset"
-  logged "$preset build" cmake --build "build/$preset"
+  logged "$preset build" cmake --build "build/$preset" --target "tests-$label"
   logged "$preset tests" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -L "$label"
 }
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
