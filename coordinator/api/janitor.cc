@@ -1,5 +1,7 @@
 #include "coordinator/api/janitor.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -46,6 +48,8 @@ void Janitor::Remove(const RemoveCheckpoint& action) {
       LogFailure(action.path, status);
       return;
     }
+    // The epoch's directory goes with its last checkpoint; while there are others this does nothing.
+    rmdir(absl::StrCat(root_, "/", action.path.substr(0, action.path.rfind('/'))).c_str());
     executor_->Post([key = action.key](Core* core, Decision* decision) -> Executor::Release {
       core->CheckpointRemoved(decision, key);
       return [] {};

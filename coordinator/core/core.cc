@@ -280,6 +280,7 @@ absl::Time Core::NextDeadline() const {
 }
 
 void Core::Finish(Decision* decision) {
+  decision->actor = "coordinator";  // Whoever asked, the placement is our own.
   if (decision->dirty_queue) {
     Schedule(&state_, decision);
   } else {

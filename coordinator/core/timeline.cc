@@ -78,7 +78,7 @@ bool ApplyToJob(State* state, Decision* decision, JobEntry* entry, JobEvent even
     return false;
   }
   job.set_state(*to);
-  job.set_reason(why.message);
+  job.set_reason(*to == v1::Job::RUNNING ? "" : why.message);  // A job that runs needs no reason.
   if (*to != v1::Job::BACKOFF) {
     job.clear_backoff_until();
   }
