@@ -138,19 +138,21 @@ absl::Status RunGenerateCommand(const Flags& flags, Context* context) {
       prompt);
   const bool live = !context->structured();
   std::string text;
+  bool begun = false;
   const auto show = [&](absl::StatusOr<std::string> piece) -> absl::Status {
     RETURN_IF_ERROR(piece.status());
     text += *piece;
     if (live) {
-      context->out() << *piece << std::flush;
+      context->out() << (begun ? "" : flags->prompt) << *piece << std::flush;
+      begun = true;
     }
     return absl::OkStatus();
   };
-  if (live) {
-    context->out() << flags->prompt << std::flush;
-  }
   const absl::StatusOr<GenerateResult> result =
       RunGenerate(trainer, request, [&](int32_t token) { return show(stream.Add(token)); });
+  if (!result.ok() && !begun) {
+    return result.status();
+  }
   RETURN_IF_ERROR(show(stream.Finish()));
   if (live) {
     context->out() << "\n";
