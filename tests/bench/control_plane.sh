@@ -19,6 +19,7 @@ start() {
 }
 
 mkdir -p "$home/data/bench"
+truncate -s 2000000 "$home/data/bench/train.bin" "$home/data/bench/valid.bin"  # Of the registered lengths.
 "$bench" fsync "$home/floor" 300
 start
 until [ -s "$home/token" ]; do
