@@ -3,7 +3,6 @@
 # The wheel ships old protobuf headers, so its include folder comes last (-idirafter). libtorch_cpu.so
 # exports Gloo symbols of its own that do not match libgloo-dev: Debian's Gloo must stand first on the
 # link line, which this one target guarantees.
-set(CHERRY_SITE ${CHERRY_DEPS}/site)
 set(CHERRY_TORCH_LIB ${CHERRY_SITE}/torch/lib)
 if(NOT EXISTS ${CHERRY_TORCH_LIB}/libtorch_cpu.so)
   message(FATAL_ERROR "LibTorch is not in ${CHERRY_SITE}: run deploy/setup.sh, or pass -DCHERRY_TORCH=OFF "
