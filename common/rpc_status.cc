@@ -24,8 +24,9 @@ std::string EncodeRpcStatus(const absl::Status& status) {
 absl::Status DecodeRpcStatus(absl::StatusCode code, absl::string_view message, absl::string_view details) {
   v1::RpcStatus wire;
   v1::ErrorInfo info;
-  if (code == absl::StatusCode::kOk || !wire.ParseFromArray(details.data(), static_cast<int>(details.size())) ||
-      wire.details().empty() || !wire.details(0).UnpackTo(&info)) {
+  if (code == absl::StatusCode::kOk ||
+      !wire.ParseFromArray(details.data(), static_cast<int>(details.size())) || wire.details().empty() ||
+      !wire.details(0).UnpackTo(&info)) {
     return absl::Status(code, message);
   }
   return Error(code, info.reason(), info.field(), message, info.remedy());

@@ -12,8 +12,8 @@
 
 namespace cherry {
 
-// The details of an error: an RpcStatus with one ErrorInfo. A status without ErrorInfo gets one whose reason is
-// the name of its code. Empty for OK.
+// The details of an error: an RpcStatus with one ErrorInfo. A status without ErrorInfo gets one whose reason
+// is the name of its code. Empty for OK.
 std::string EncodeRpcStatus(const absl::Status& status);
 
 // The status that the peer meant. `details` may be empty or unreadable: then only code and message count.
