@@ -114,7 +114,7 @@ refused 0 '' -- cherry checkpoint verify good:latest
 directory=$CHERRY_HOME/checkpoints/$(cherry get checkpoints good -o json | grep -oE '"path": *"[^"]*step-0*4"' | cut -d'"' -f4)
 printf '\x5a' | dd of="$directory/model.safetensors" bs=1 seek=5000 conv=notrunc status=none
 refused 1 'model.safetensors' 'checksum' -- cherry checkpoint verify good:4
-refused 1 'model.safetensors' -- cherry generate "$directory" --prompt x
+refused 2 'model.safetensors' -- cherry generate "$directory" --prompt x
 without name 'name: child' 'from: {job: good, checkpoint: 4}' 'train: {steps: 2, sequence_length: 32, global_batch_size: 8}'
 sed -i '/^model:/d' "$work/job.yaml"
 refused 1 'from.checkpoint' 'corrupt' 'model.safetensors' -- submit
