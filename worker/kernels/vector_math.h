@@ -2,7 +2,6 @@
 #ifndef CHERRY_WORKER_KERNELS_VECTOR_MATH_H_
 #define CHERRY_WORKER_KERNELS_VECTOR_MATH_H_
 
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -10,7 +9,9 @@ namespace cherry::trainer {
 
 // exp(x) within 2 units in the last place for x in [-87, 88]; outside, as at the nearer end of that range.
 [[gnu::always_inline]] inline float FastExp(float x) {
-  x = std::min(std::max(x, -87.0F), 88.0F);
+  // Written so that compilers see two minima and not control flow; passes on what is not a number.
+  x = x < -87.0F ? -87.0F : x;
+  x = x > 88.0F ? 88.0F : x;
   // x = n ln 2 + r with |r| <= ln(2) / 2. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low
   // bits.
   constexpr float kRound = 12582912.0F;
