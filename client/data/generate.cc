@@ -122,9 +122,14 @@ absl::StatusOr<std::string> TextStream::Next(bool last) {
   if (now.size() <= before.size() || (!last && absl::EndsWith(now, kReplacement))) {
     return std::string();
   }
+  std::string fresh = now.substr(before.size());
+  if (!absl::StartsWith(now, before)) {
+    // Bytes that are no character make a decoder replace its whole run of bytes, also those shown already.
+    ASSIGN_OR_RETURN(fresh, decode_(all.subspan(shown_to_)));
+  }
   shown_from_ = shown_to_;
   shown_to_ = tokens_.size();
-  return now.substr(before.size());
+  return fresh;
 }
 
 absl::StatusOr<std::string> TextStream::Add(int32_t token) {

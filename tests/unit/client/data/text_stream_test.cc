@@ -48,6 +48,45 @@ TEST(TextStreamTest, TellsOfAnUnfinishedCharacterAtTheEnd) {
   EXPECT_EQ(*stream.Finish(), "\xEF\xBF\xBD");
 }
 
+// As Hugging Face's ByteFallback does it: of a run of bytes that is no UTF-8, every byte becomes U+FFFD. 256
+// is "x".
+absl::StatusOr<std::string> DecodeRuns(absl::Span<const int32_t> tokens) {
+  std::string text;
+  std::string run;
+  const auto flush = [&] {
+    if (FirstInvalidUtf8(run) == absl::string_view::npos) {
+      text += run;
+    } else {
+      for (size_t i = 0; i < run.size(); ++i) {
+        text += "\xEF\xBF\xBD";
+      }
+    }
+    run.clear();
+  };
+  for (const int32_t token : tokens) {
+    if (token == 256) {
+      flush();
+      text += "x";
+    } else {
+      run.push_back(static_cast<char>(token));
+    }
+  }
+  flush();
+  return text;
+}
+
+TEST(TextStreamTest, BytesThatAreNoCharacterDoNotChangeWhatWasShown) {
+  TextStream stream(DecodeRuns, {});
+  std::string shown;
+  for (const int32_t token : {256, 0x33, 0xFF, 256, 0xED, 256, 0x34}) {
+    const auto piece = stream.Add(token);
+    ASSERT_TRUE(piece.ok());
+    EXPECT_EQ(FirstInvalidUtf8(*piece), absl::string_view::npos) << token;
+    shown += *piece;
+  }
+  EXPECT_EQ(shown, "x3\xEF\xBF\xBDx\xEF\xBF\xBDx4");
+}
+
 TEST(RunGenerateTest, AProgramThatIsNotThereIsNamed) {
   const auto result =
       RunGenerate("/nonexistent/cherry-trainer", {}, [](int32_t) { return absl::OkStatus(); });
