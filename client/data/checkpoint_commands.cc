@@ -101,13 +101,15 @@ const char* ReasonText(v1::GenerateDone::Reason reason) {
   return reason == v1::GenerateDone::END_OF_TEXT ? "end of text" : "length";
 }
 
-absl::Status PrintGenerated(const std::string& prompt, const std::string& text, const GenerateResult& result,
-                            Context* context) {
+absl::Status PrintGenerated(const std::string& prompt, const std::string& text,
+                            const std::vector<int32_t>& ids, const GenerateResult& result, Context* context) {
   google::protobuf::Struct message;
   auto& fields = *message.mutable_fields();
   fields["prompt"].set_string_value(prompt);
   fields["text"].set_string_value(text);
-  fields["tokens"].set_number_value(static_cast<double>(result.tokens));
+  for (const int32_t id : ids) {
+    fields["tokens"].mutable_list_value()->add_values()->set_number_value(id);
+  }
   fields["reason"].set_string_value(ReasonText(result.reason));
   return context->Print(message);
 }
@@ -138,6 +140,7 @@ absl::Status RunGenerateCommand(const Flags& flags, Context* context) {
       prompt);
   const bool live = !context->structured();
   std::string text;
+  std::vector<int32_t> ids;
   bool begun = false;
   const auto show = [&](absl::StatusOr<std::string> piece) -> absl::Status {
     RETURN_IF_ERROR(piece.status());
@@ -148,8 +151,10 @@ absl::Status RunGenerateCommand(const Flags& flags, Context* context) {
     }
     return absl::OkStatus();
   };
-  const absl::StatusOr<GenerateResult> result =
-      RunGenerate(trainer, request, [&](int32_t token) { return show(stream.Add(token)); });
+  const absl::StatusOr<GenerateResult> result = RunGenerate(trainer, request, [&](int32_t token) {
+    ids.push_back(token);
+    return show(stream.Add(token));
+  });
   if (!result.ok() && !begun) {
     return result.status();
   }
@@ -158,7 +163,7 @@ absl::Status RunGenerateCommand(const Flags& flags, Context* context) {
     context->out() << "\n";
   }
   RETURN_IF_ERROR(result.status());
-  return live ? absl::OkStatus() : PrintGenerated(flags->prompt, text, *result, context);
+  return live ? absl::OkStatus() : PrintGenerated(flags->prompt, text, ids, *result, context);
 }
 
 void AddRef(CLI::App* command, const Flags& flags) {

@@ -1,0 +1,109 @@
+"""An exported checkpoint in Hugging Face transformers: the same logits, tokens and greedy choices."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+CASES = {
+    "plain": ([], "LlamaForCausalLM"),
+    "gqa": (["--kv-heads", "2"], "LlamaForCausalLM"),
+    "tied": (["--tied"], "LlamaForCausalLM"),
+    "qk_norm": (["--qk-norm", "--kv-heads", "2"], "Qwen3ForCausalLM"),
+}
+BOUND = 1e-5
+TEXTS = [f"문서 {i}\n두 번째 줄:  값 {i * i}\t끝 😀 <s>{'가나다라마바사'[i % 7]}" for i in range(60)]
+
+
+class Report:
+    failed = 0
+
+    def check(self, what, good):
+        self.failed += not good
+        print(f"{'ok  ' if good else 'FAIL'} {what}")
+
+
+def cherry(program, home, *arguments):
+    command = [program, "--home", home, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def prepare(program, home):
+    """A dataset; returns its directory."""
+    source = os.path.join(home, "text.jsonl")
+    with open(source, "w", encoding="utf-8") as file:
+        for text in TEXTS:
+            file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+    cherry(program, home, "data", "prepare", "--name", "small", "--vocab", "320", "--valid-share", "0.1",
+           "--repeated-line-chars", "0", "--no-register", source)
+    return os.path.join(home, "data", "small")
+
+
+def documents(prefix):
+    """The documents of a pair of token files, read without Cherry."""
+    index = open(prefix + ".idx", "rb").read()
+    assert index[:9] == b"MMIDIDX\0\0" and index[17] == 8
+    count = int.from_bytes(index[18:26], "little")
+    lengths = numpy.frombuffer(index, "<i4", count, 34)
+    tokens = numpy.fromfile(prefix + ".bin", "<u2")
+    ends = numpy.cumsum(lengths)
+    return [tokens[end - length:end].tolist() for length, end in zip(lengths, ends)]
+
+
+def compare_tokens(report, tokenizer, dataset):
+    ours = documents(dataset + "/train") + documents(dataset + "/valid")
+    theirs = [tokenizer(text, split_special_tokens=True)["input_ids"] + [2] for text in TEXTS]
+    report.check(f"{len(ours)} documents have equal tokens", sorted(ours) == sorted(theirs))
+    texts = [tokenizer.decode(ids[:-1]) for ids in ours]
+    report.check("and decode to their text", sorted(texts) == sorted(TEXTS))
+
+
+def compare_text(report, model, tokenizer, program, home, checkpoint):
+    prompt = "문서 7"
+    answer = json.loads(cherry(program, home, "-o", "json", "generate", checkpoint, "--prompt", prompt,
+                               "--temperature", "0", "--max-tokens", "12"))
+    ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        out = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1]:].tolist()
+    theirs = out[:out.index(2)] if 2 in out else out
+    report.check(f"greedy tokens are equal: {answer['tokens']}, {theirs}", answer["tokens"] == theirs)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cherry", required=True)
+    parser.add_argument("--checkpoint", required=True, help="the program cherry-reference-checkpoint")
+    parser.add_argument("--case", choices=CASES, required=True)
+    options = parser.parse_args()
+    flags, architecture = CASES[options.case]
+    report = Report()
+    with tempfile.TemporaryDirectory() as home:
+        dataset = prepare(options.cherry, home)
+        vocab = len(json.load(open(dataset + "/tokenizer.json", encoding="utf-8"))["model"]["vocab"])
+        checkpoint, numbers, exported = (os.path.join(home, name) for name in ("step", "numbers", "hf"))
+        subprocess.run([options.checkpoint, checkpoint, numbers, "--tokenizer", dataset + "/tokenizer.json",
+                        "--vocab", str(vocab + 8), *flags], check=True)
+        cherry(options.cherry, home, "checkpoint", "export", checkpoint, "--output", exported)
+        model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32).eval()
+        tokenizer = AutoTokenizer.from_pretrained(exported)
+        report.check(f"opens as {architecture}", type(model).__name__ == architecture)
+        report.check("with a fast tokenizer", isinstance(tokenizer, PreTrainedTokenizerFast))
+        ours = load_file(numbers)
+        with torch.no_grad():
+            logits = model(ours["tokens"]).logits
+        error = ((ours["logits"] - logits).norm() / logits.norm()).item()
+        report.check(f"logits differ by {error:.2e} (at most {BOUND:.0e})", error <= BOUND)
+        compare_tokens(report, tokenizer, dataset)
+        compare_text(report, model, tokenizer, options.cherry, home, checkpoint)
+    sys.exit(report.failed > 0)
+
+
+if __name__ == "__main__":
+    main()
