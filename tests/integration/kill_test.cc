@@ -144,26 +144,24 @@ INSTANTIATE_TEST_SUITE_P(EveryPoint, SaveFaultTest,
 class StoreFaultTest : public ClusterTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(StoreFaultTest, CoordinatorThatDiesThereLosesNothing) {
-  // Each life of the coordinator dies at a later write than the one before; the last one stays. Its
-  // supervisor has to be another thread: the submit below returns only when a coordinator has lived long
-  // enough to answer it.
+  // Each life of the coordinator dies at a later write than the one before; the last one stays. The submit has
+  // a thread of its own: it returns only when a coordinator has lived long enough to answer it. The
+  // coordinators are started by this thread: a child dies with the thread that made it.
   const std::string point = GetParam();
   const std::string name = std::string("store-") + (point == "store.before_sync" ? "before" : "after");
   cluster_->coordinator().Kill();
   cluster_->StartCoordinator(point + "@2");
+  std::thread submit([&] { SubmitJob(name); });
   int deaths = 0;
-  std::thread supervisor([&] {
-    for (const char* const next : {"@3", "@4", ""}) {
-      int status = 0;
-      if (!cluster_->coordinator().Wait(absl::Minutes(2), &status)) {
-        return;
-      }
-      ++deaths;
-      cluster_->StartCoordinator(*next == '\0' ? "" : point + next);
+  for (const char* const next : {"@3", "@4", ""}) {
+    int status = 0;
+    if (!cluster_->coordinator().Wait(absl::Minutes(2), &status)) {
+      break;
     }
-  });
-  SubmitJob(name);
-  supervisor.join();
+    ++deaths;
+    cluster_->StartCoordinator(*next == '\0' ? "" : point + next);
+  }
+  submit.join();
   EXPECT_EQ(deaths, 3);
   ExpectUndisturbedResult(name);
 }
