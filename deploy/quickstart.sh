@@ -55,7 +55,7 @@ extract_corpus() {
   LOG=$WORK/corpus.log
   "$CHERRY_ROOT/deploy/corpus.sh" "$WORK/corpus" > "$LOG" 2>&1 ||
     fail "the Korean text could not be made" "check the network, then run this script again"
-  DID=$(tail -n 1 "$LOG")
+  DID=$(tail -n 1 "$LOG" | sed -E 's/^.* s  //')
 }
 
 start_cluster() {
@@ -122,7 +122,7 @@ prepare_data() {
   DID="dataset ko: $(field "$(cherry get datasets ko -o json)" tokens) tokens in train"
 }
 
-# field JSON KEY [N]: the N-th (first) value of a key in protobuf JSON.
+# field JSON KEY [N]: the N-th (first; $: last) value of a key in protobuf JSON.
 field() { grep -oE "\"$2\": *\"?[^,\"}]+" <<< "$1" | sed -E 's/.*: *"?//' | sed -n "${3:-1}p"; }
 
 train() {
@@ -134,8 +134,8 @@ train() {
   job=$(cherry get jobs ko-base -o json)
   LOSS=$(field "$job" valid_loss)
   SPEED=$(field "$job" tokens_per_second)
-  CHECKPOINT=$CHERRY_HOME/checkpoints/$(field "$(cherry get checkpoints ko-base -o json)" path)
-  ENTROPY=$(field "$(cherry get datasets ko -o json)" unigram_entropy 2)
+  CHECKPOINT=$CHERRY_HOME/checkpoints/$(field "$(cherry get checkpoints ko-base -o json)" path '$')
+  ENTROPY=$(field "$(cherry get datasets ko -o json)" unigram_entropy '$')
   DID="validation loss $(printf %.3f "$LOSS")"
 }
 

@@ -144,8 +144,8 @@ INSTANTIATE_TEST_SUITE_P(EveryPoint, SaveFaultTest,
 class StoreFaultTest : public ClusterTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(StoreFaultTest, CoordinatorThatDiesThereLosesNothing) {
-  // Each life of the coordinator dies at a later write than the one before; the last one stays. The submit has
-  // a thread of its own: it returns only when a coordinator has lived long enough to answer it. The
+  // Each life of the coordinator dies at a later write than the one before; the last one stays. The submit
+  // has a thread of its own: it returns only when a coordinator has lived long enough to answer it. The
   // coordinators are started by this thread: a child dies with the thread that made it.
   const std::string point = GetParam();
   const std::string name = std::string("store-") + (point == "store.before_sync" ? "before" : "after");
