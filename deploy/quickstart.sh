@@ -35,7 +35,7 @@ port_is_free() { ! (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 build_programs() {
   LOG=$WORK/build.log
   cd "$CHERRY_ROOT"
-  cmake --preset release > "$LOG" 2>&1 || fail "cmake failed" "run deploy/setup.sh, then this script again"
+  cmake --preset release -DCHERRY_TESTS=OFF > "$LOG" 2>&1 || fail "cmake failed" "run deploy/setup.sh, then this script again"
   cmake --build "$BUILD" --target cherry cherry-coordinator cherry-worker cherry-trainer 2>&1 |
     tee -a "$LOG" | show_build_progress ||
     fail "the build failed" "read the log above the error; 'rm -r $BUILD' starts afresh"

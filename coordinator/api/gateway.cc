@@ -192,6 +192,7 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
       const std::optional<LogName> log = self->NameOf(*core, message.log());
       return [self, log, message] {
         if (!log.has_value()) {
+          self->AnswerLog(message.log(), message.log().offset());  // Nothing is taken: the worker drops it.
           self->Done();
           return;
         }
@@ -218,18 +219,22 @@ class WorkerStream final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1:
     return std::nullopt;
   }
 
+  void AnswerLog(const v1::LogChunk& chunk, int64_t offset) {
+    v1::CoordinatorMessage message;
+    v1::LogAck* ack = message.mutable_log_ack();
+    *ack->mutable_attempt() = chunk.attempt();
+    ack->set_rank(chunk.rank());
+    ack->set_offset(offset);
+    Send(message);
+  }
+
   void Append(const LogName& name, const v1::LogChunk& chunk) {
     const absl::StatusOr<int64_t> end = services_.logs->Append(name, chunk.offset(), chunk.data());
     if (!end.ok()) {
       LogWarning(absl::StrCat("cannot keep a log: ", Describe(end.status())));
       return;
     }
-    v1::CoordinatorMessage message;
-    v1::LogAck* ack = message.mutable_log_ack();
-    *ack->mutable_attempt() = chunk.attempt();
-    ack->set_rank(chunk.rank());
-    ack->set_offset(*end);
-    Send(message);
+    AnswerLog(chunk, *end);
     services_.hub->Notify(LogTopic(name.uid));
   }
 

@@ -25,6 +25,7 @@ namespace cherry::coordinator {
 struct Config {
   absl::Duration lease = absl::Seconds(10);        // Silence after which a worker is LOST.
   absl::Duration heartbeat = absl::Seconds(2);     // What workers are told.
+  absl::Duration forget_lost = absl::Hours(24);    // Silence after which a LOST worker is no longer listed.
   absl::Duration backoff_base = absl::Seconds(1);  // First back-off; doubles each time.
   absl::Duration backoff_cap = absl::Seconds(60);
   absl::Duration stop_grace = absl::Seconds(60);  // For a stop with a checkpoint.

@@ -2,6 +2,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 
 namespace cherry::coordinator {
 namespace {
@@ -15,6 +17,13 @@ v1::Event* NewEvent(State* state, Decision* decision, absl::string_view type, ab
   event.set_actor(decision->actor);
   event.set_message(std::string(message));
   return &event;
+}
+
+// "out_of_memory", or "first_step" where nothing caused it.
+std::string ReasonLabel(JobEvent event, v1::Cause cause) {
+  const std::string name = v1::Cause_Name(cause);
+  return cause == v1::CAUSE_UNSPECIFIED ? absl::StrReplaceAll(EventName(event), {{" ", "_"}})
+                                        : absl::AsciiStrToLower(absl::StripPrefix(name, "CAUSE_"));
 }
 
 v1::Event* NewJobEvent(State* state, Decision* decision, const JobEntry& entry, absl::string_view type,
@@ -97,8 +106,7 @@ bool ApplyToJob(State* state, Decision* decision, JobEntry* entry, JobEvent even
   measure.kind = Measure::kTransition;
   measure.job_kind = absl::AsciiStrToLower(v1::JobSpec::Kind_Name(job.resolved().kind()));
   measure.to = v1::Job::State_Name(*to);
-  measure.label = why.cause == v1::CAUSE_UNSPECIFIED ? std::string(EventName(event))
-                                                     : absl::AsciiStrToLower(v1::Cause_Name(why.cause));
+  measure.label = ReasonLabel(event, why.cause);
   decision->actions.push_back(measure);
   Reindex(state, *entry);
   Touch(decision, *entry);

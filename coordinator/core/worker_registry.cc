@@ -110,6 +110,23 @@ void SetState(State* state, Decision* decision, WorkerEntry* worker, Worker::Sta
   AddWorkerEvent(state, decision, *worker, type, message);
 }
 
+// What an operator has asked for is kept, should the worker come back.
+bool MayBeForgotten(const WorkerEntry& worker) {
+  return worker.worker().state() == Worker::LOST && worker.connection == 0 &&
+         worker.record.desired() == Worker::READY;
+}
+
+void ForgetLost(State* state, Decision* decision) {
+  for (auto entry = state->workers.begin(); entry != state->workers.end();) {
+    const auto here = entry++;
+    if (MayBeForgotten(here->second) && here->second.last_seen + state->config.forget_lost <= decision->now) {
+      decision->dirty_workers.erase(here->first);
+      decision->changes.delete_workers.push_back(here->first);
+      state->workers.erase(here);
+    }
+  }
+}
+
 void FillWorker(const v1::Register& hello, absl::Time now, Worker* worker) {
   *worker->mutable_slots() = hello.slots();
   *worker->mutable_labels() = hello.labels();
@@ -205,6 +222,7 @@ void ExpireLeases(State* state, Decision* decision) {
     LoseRanks(state, decision, name, message);
     worker.occupants.clear();
   }
+  ForgetLost(state, decision);
 }
 
 absl::Time NextLease(const State& state) {
@@ -212,6 +230,8 @@ absl::Time NextLease(const State& state) {
   for (const auto& [name, worker] : state.workers) {
     if (worker.worker().state() != Worker::LOST) {
       next = std::min(next, worker.last_seen + state.config.lease);
+    } else if (MayBeForgotten(worker)) {
+      next = std::min(next, worker.last_seen + state.config.forget_lost);
     }
   }
   return next;

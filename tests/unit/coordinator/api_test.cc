@@ -1,205 +1,17 @@
-// The edge over real gRPC on loopback: who may call, what errors carry, and a job from submit to success with
-// a worker played by the test.
+// The edge: who may call, what errors carry, and a job from submit to success.
 #include <gmock/gmock.h>
-#include <google/protobuf/descriptor.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <chrono>
-#include <cstdlib>
 #include <functional>
-#include <future>
-#include <memory>
-#include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "cherry/v1/coordinator.grpc.pb.h"
-#include "cherry/v1/worker.grpc.pb.h"
-#include "common/file.h"
-#include "common/ids.h"
-#include "common/rpc_status.h"
-#include "common/status.h"
 #include "coordinator/api/roles.h"
-#include "coordinator/api/server.h"
+#include "tests/unit/coordinator/api_fixture.h"
 
 namespace cherry::coordinator {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-
-constexpr auto kPatience = std::chrono::seconds(30);
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  return DecodeRpcStatus(static_cast<absl::StatusCode>(status.error_code()), status.error_message(),
-                         status.error_details());
-}
-
-class Api : public ::testing::Test {
- protected:
-  Api() {
-    const char* base = std::getenv("TMPDIR");
-    std::string pattern = absl::StrCat(base == nullptr ? "/tmp" : base, "/cherry-api-XXXXXX");
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    home_ = pattern;
-    Start();
-  }
-  ~Api() override {
-    server_.reset();
-    Drop(RemoveTree(home_));
-  }
-
-  void Start() {
-    ServerOptions options;
-    options.home = home_;
-    options.listen = "127.0.0.1:0";
-    options.metrics_address = "none";
-    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    token_ = absl::StrCat("Bearer ", ReadFile(home_ + "/token").value());
-    token_.pop_back();  // Its newline.
-    channel_ =
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials());
-    cherry_ = v1::Cherry::NewStub(channel_);
-  }
-  void Restart() {
-    server_.reset();
-    Start();
-  }
-
-  std::unique_ptr<grpc::ClientContext> Context() {
-    auto context = std::make_unique<grpc::ClientContext>();
-    context->set_deadline(std::chrono::system_clock::now() + kPatience);
-    context->AddMetadata("authorization", token_);
-    return context;
-  }
-
-  // Calls any method by its name with an empty request; streams count as one message.
-  absl::Status CallByName(const std::string& method, const std::string& token,
-                          std::chrono::milliseconds deadline) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + deadline);
-    if (!token.empty()) {
-      context.AddMetadata("authorization", token);
-    }
-    grpc::GenericStub stub(channel_);
-    grpc::Slice slice;
-    grpc::ByteBuffer request(&slice, 1);
-    grpc::ByteBuffer response;
-    std::promise<grpc::Status> done;
-    stub.UnaryCall(&context, method, grpc::StubOptions(), &request, &response,
-                   [&done](grpc::Status status) { done.set_value(std::move(status)); });
-    return FromGrpc(done.get_future().get());
-  }
-
-  static std::vector<std::string> Methods() {
-    std::vector<std::string> methods;
-    for (const google::protobuf::FileDescriptor* file :
-         {v1::SubmitJobRequest::descriptor()->file(), v1::WorkerMessage::descriptor()->file()}) {
-      for (int i = 0; i < file->service(0)->method_count(); ++i) {
-        methods.push_back(
-            absl::StrCat("/", file->service(0)->full_name(), "/", file->service(0)->method(i)->name()));
-      }
-    }
-    return methods;
-  }
-
-  void AddDataset() {
-    ASSERT_TRUE(MakeDirectories(home_ + "/data/ko").ok());
-    v1::RegisterDatasetRequest request;
-    request.set_request_id(NewUuid());
-    v1::Dataset* dataset = request.mutable_dataset();
-    dataset->set_name("ko");
-    dataset->set_path("ko");
-    dataset->set_vocab(2048);
-    dataset->set_bytes_per_token(2);
-    for (const char* name : {"train", "valid"}) {
-      v1::Split* split = dataset->add_splits();
-      split->set_name(name);
-      split->set_tokens(1'000'000);
-      split->set_documents(1000);
-    }
-    v1::Dataset reply;
-    const grpc::Status status = cherry_->RegisterDataset(Context().get(), request, &reply);
-    ASSERT_TRUE(status.ok()) << status.error_message();
-  }
-
-  v1::SubmitJobRequest SubmitRequest(const std::string& name) {
-    v1::SubmitJobRequest request;
-    request.set_request_id(NewUuid());
-    v1::JobSpec* spec = request.mutable_spec();
-    spec->set_kind(v1::JobSpec::PRETRAIN);
-    spec->set_name(name);
-    spec->mutable_model()->set_preset("tiny");
-    spec->mutable_data()->set_train("ko/train");
-    spec->mutable_data()->set_valid("ko/valid");
-    spec->mutable_train()->set_steps(10);
-    return request;
-  }
-
-  std::string home_;
-  std::string token_;
-  std::unique_ptr<Server> server_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::Cherry::Stub> cherry_;
-};
-
-// A worker of one slot, played by the test.
-class FakeWorker {
- public:
-  FakeWorker(const std::shared_ptr<grpc::Channel>& channel, const std::string& token, const std::string& home)
-      : stub_(v1::WorkerGateway::NewStub(channel)) {
-    context_.AddMetadata("authorization", token);
-    context_.set_deadline(std::chrono::system_clock::now() + kPatience);
-    stream_ = stub_->Connect(&context_);
-    v1::WorkerMessage message;
-    v1::Register* hello = message.mutable_register_();
-    hello->set_name("w0");
-    hello->set_incarnation(NewUuid());
-    hello->set_api_major(1);
-    hello->add_slots()->set_device(v1::Resources::CPU);
-    for (const std::string kind : {"data", "checkpoints"}) {
-      v1::Root* root = hello->add_roots();
-      root->set_kind(kind);
-      root->set_id(ReadFile(absl::StrCat(home, "/", kind, "/.cherry-root")).value().substr(0, 36));
-    }
-    stream_->Write(message);
-  }
-  ~FakeWorker() {
-    context_.TryCancel();
-    v1::CoordinatorMessage message;
-    while (stream_->Read(&message)) {
-    }
-    Drop(FromGrpc(stream_->Finish()));
-  }
-
-  // Reads until a message of this kind.
-  v1::CoordinatorMessage Await(v1::CoordinatorMessage::BodyCase body) {
-    v1::CoordinatorMessage message;
-    while (stream_->Read(&message)) {
-      if (message.body_case() == body) {
-        return message;
-      }
-    }
-    ADD_FAILURE() << "the stream ended";
-    return {};
-  }
-  void Say(v1::WorkerMessage message) {
-    message.set_sequence(++sequence_);
-    stream_->Write(message);
-  }
-
- private:
-  std::unique_ptr<v1::WorkerGateway::Stub> stub_;
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::WorkerMessage, v1::CoordinatorMessage>> stream_;
-  int64_t sequence_ = 0;
-};
 
 TEST_F(Api, EveryMethodIsInTheTableOfRoles) {
   const std::vector<std::string> methods = Methods();
@@ -362,6 +174,20 @@ TEST_F(Api, AJobRunsFromSubmitToSuccess) {
   EXPECT_EQ(explained.recent_events().rbegin()->type(), "Succeeded");
 }
 
+TEST_F(Api, ALogThatIsNotWantedIsRefusedSoThatTheWorkerDropsIt) {
+  FakeWorker worker(channel_, token_, home_);
+  worker.Await(v1::CoordinatorMessage::kRegistered);
+  v1::WorkerMessage message;
+  message.mutable_log()->mutable_attempt()->set_job_uid("of-another-coordinator");
+  message.mutable_log()->mutable_attempt()->set_epoch(1);
+  message.mutable_log()->set_offset(7);
+  message.mutable_log()->set_data("text");
+  worker.Say(message);
+  const v1::LogAck ack = worker.Await(v1::CoordinatorMessage::kLogAck).log_ack();
+  EXPECT_EQ(ack.attempt().job_uid(), "of-another-coordinator");
+  EXPECT_EQ(ack.offset(), 7);  // Nothing was taken.
+}
+
 TEST_F(Api, DrainEndsTheStreamsOfWatchers) {
   auto watching = Context();
   auto reader = cherry_->WatchEvents(watching.get(), {});
@@ -376,123 +202,6 @@ TEST_F(Api, DrainEndsTheStreamsOfWatchers) {
 TEST_F(Api, HealthIsServed) {
   // grpc.health.v1: an empty request asks for the whole server. SERVING is 1.
   EXPECT_TRUE(CallByName("/grpc.health.v1.Health/Check", "", kPatience).ok());
-}
-
-// Certificates of an authority made for the test.
-class Tls : public Api {
- protected:
-  Tls() {
-    Run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority "
-        "-keyout ca.key -out ca.pem");
-    MakeCertificate("server", "/CN=localhost");
-    MakeCertificate("kim", "/O=team/OU=submitter/CN=kim");
-    MakeCertificate("w0", "/OU=worker/CN=w0");
-    MakeCertificate("nobody", "/CN=nobody");
-    server_.reset();
-    ServerOptions options;
-    options.home = home_;
-    options.listen = "127.0.0.1:0";
-    options.metrics_address = "none";
-    options.tls_cert = home_ + "/server.pem";
-    options.tls_key = home_ + "/server.key";
-    options.tls_ca = home_ + "/ca.pem";
-    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
-    EXPECT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-  }
-  void Run(const std::string& command) {
-    ASSERT_EQ(std::system(absl::StrCat("cd ", home_, " && ", command, " >openssl.log 2>&1").c_str()), 0)
-        << command;
-  }
-  void MakeCertificate(const std::string& name, const std::string& subject) {
-    Run(absl::StrCat("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj ", subject,
-                     " -keyout ", name, ".key -out ", name, ".csr"));
-    Run(absl::StrCat("printf 'subjectAltName=DNS:localhost' > ext && openssl x509 -req -in ", name,
-                     ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out ", name,
-                     ".pem"));
-  }
-  // With that certificate, or none.
-  void ConnectAs(const std::string& name) {
-    grpc::SslCredentialsOptions ssl;
-    ssl.pem_root_certs = ReadFile(home_ + "/ca.pem").value();
-    if (!name.empty()) {
-      ssl.pem_private_key = ReadFile(absl::StrCat(home_, "/", name, ".key")).value();
-      ssl.pem_cert_chain = ReadFile(absl::StrCat(home_, "/", name, ".pem")).value();
-    }
-    grpc::ChannelArguments arguments;
-    arguments.SetSslTargetNameOverride("localhost");
-    channel_ = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", server_->port()),
-                                         grpc::SslCredentials(ssl), arguments);
-  }
-  absl::Status Call(const std::string& method) {
-    return CallByName("/cherry.v1." + method, "", std::chrono::milliseconds(2000));
-  }
-};
-
-TEST_F(Tls, TheCertificateGivesTheRole) {
-  ConnectAs("kim");
-  EXPECT_TRUE(Call("Cherry/ListJobs").ok());
-  EXPECT_EQ(InfoOf(Call("Cherry/SetWorkerState")).reason(), "ROLE_MISSING");
-  EXPECT_EQ(InfoOf(Call("WorkerGateway/Connect")).reason(), "ROLE_MISSING");
-  ConnectAs("w0");
-  EXPECT_EQ(InfoOf(Call("Cherry/ListJobs")).reason(), "ROLE_MISSING");
-  EXPECT_NE(InfoOf(Call("WorkerGateway/Connect")).reason(), "ROLE_MISSING");
-  ConnectAs("nobody");
-  EXPECT_EQ(InfoOf(Call("Cherry/ListJobs")).reason(), "CERTIFICATE_INVALID");
-  ConnectAs("");
-  EXPECT_FALSE(Call("Cherry/ListJobs").ok());
-}
-
-TEST_F(Tls, AWorkerRegistersOnlyItsOwnName) {
-  ConnectAs("w0");
-  const auto stub = v1::WorkerGateway::NewStub(channel_);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kPatience);
-  auto stream = stub->Connect(&context);
-  v1::WorkerMessage message;
-  message.mutable_register_()->set_name("w1");
-  stream->Write(message);
-  v1::CoordinatorMessage answer;
-  while (stream->Read(&answer)) {
-  }
-  EXPECT_EQ(InfoOf(FromGrpc(stream->Finish())).reason(), "WORKER_NAME_FOREIGN");
-}
-
-TEST(Options, OffLoopbackNothingStartsWithoutTls) {
-  ServerOptions options;
-  options.home = "/nowhere";
-  options.listen = "0.0.0.0:7070";
-  EXPECT_EQ(InfoOf(CheckOptions(options)).reason(), "TLS_REQUIRED");
-  options.tls_cert = "cert.pem";
-  EXPECT_EQ(InfoOf(CheckOptions(options)).reason(), "TLS_INCOMPLETE");
-  options.listen = "127.0.0.1:7070";
-  options.tls_cert.clear();
-  EXPECT_TRUE(CheckOptions(options).ok());
-  options.config.lease = absl::Seconds(1);
-  EXPECT_EQ(InfoOf(CheckOptions(options)).field(), "--lease");
-}
-
-TEST_F(Api, ATokenFileThatOthersCanReadStopsTheStart) {
-  server_.reset();
-  ASSERT_EQ(chmod((home_ + "/token").c_str(), 0640), 0);
-  ServerOptions options;
-  options.home = home_;
-  options.listen = "127.0.0.1:0";
-  options.metrics_address = "none";
-  EXPECT_EQ(InfoOf(Server::Start(options).status()).reason(), "TOKEN_FILE_EXPOSED");
-}
-
-TEST_F(Api, ATakenPortAndAStoreInUseAreOneClearError) {
-  ServerOptions options;
-  options.home = home_;
-  options.listen = "127.0.0.1:0";
-  options.metrics_address = "none";
-  EXPECT_EQ(InfoOf(Server::Start(options).status()).reason(), "STORE_IN_USE");
-  options.home = home_ + "/other";
-  options.listen = absl::StrCat("127.0.0.1:", server_->port());
-  const absl::Status status = Server::Start(options).status();
-  EXPECT_EQ(InfoOf(status).field(), "--listen");
-  EXPECT_THAT(std::string(status.message()), HasSubstr(options.listen));
 }
 
 }  // namespace

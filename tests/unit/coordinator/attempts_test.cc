@@ -4,8 +4,11 @@
 namespace cherry::coordinator {
 namespace {
 
+using ::testing::_;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 class Attempts : public Simulation {
@@ -123,6 +126,35 @@ TEST_F(Attempts, StaleEpochsHaveNoEffectAndAreTold) {
   const auto stale = Sent("w0", v1::CoordinatorMessage::kStale);
   ASSERT_THAT(stale, SizeIs(1));
   EXPECT_EQ(stale[0].stale().attempt().epoch(), 1);
+}
+
+TEST_F(Attempts, TransitionsAreMeasuredWithTheirReasonsInPlainWords) {
+  const std::string uid = Running();
+  Commit(uid, 300, 4.0);
+  ExitAll(uid, v1::CAUSE_SUCCEEDED);
+  std::vector<std::string> reasons;
+  for (const Measure& measure : Take<Measure>()) {
+    if (measure.kind == Measure::kTransition) {
+      reasons.push_back(absl::StrCat(measure.to, " ", measure.label));
+    }
+  }
+  EXPECT_THAT(reasons, ElementsAre("STARTING placed", "RUNNING first_step", "SUCCEEDED succeeded"));
+}
+
+TEST_F(Attempts, ALostWorkerIsForgottenAfterADayUnlessSomebodyCordonedIt) {
+  AddWorker("w0", 1);
+  AddWorker("w1", 1);
+  ASSERT_TRUE(SetWorkerState("w1", v1::Worker::CORDONED).ok());
+  core_->Disconnect(connection_of_["w0"], "w0");
+  core_->Disconnect(connection_of_["w1"], "w1");
+  AdvanceAndTick(absl::Seconds(10));
+  EXPECT_EQ(core_->NextDeadline(), now_ + absl::Hours(24) - absl::Seconds(10));
+  AdvanceAndTick(absl::Hours(24) - absl::Seconds(11));
+  EXPECT_TRUE(core_->GetWorker("w0").ok());
+  AdvanceAndTick(absl::Seconds(1));
+  EXPECT_FALSE(core_->GetWorker("w0").ok());
+  EXPECT_EQ(core_->GetWorker("w1")->state(), v1::Worker::LOST);
+  EXPECT_THAT(disk_.workers, ElementsAre(Pair("w1", _)));
 }
 
 TEST_F(Attempts, AnExpiredLeaseEndsItsRanksAndTheReturningWorkerIsToldSo) {

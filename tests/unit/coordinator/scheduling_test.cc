@@ -159,21 +159,13 @@ TEST_F(Scheduling, AWorkerWithAnotherRootGetsNothingAndTheReasonSaysSo) {
 
 TEST_F(Scheduling, ACordonedWorkerTakesNothingNew) {
   AddWorker("w0", 2);
-  v1::SetWorkerStateRequest request;
-  request.set_name("w0");
-  request.set_state(v1::Worker::CORDONED);
-  ASSERT_TRUE(Do([&](Decision* decision) {
-                return core_->SetWorkerState(decision, NewMutation("SetWorkerState"), request);
-              }).ok());
+  ASSERT_TRUE(SetWorkerState("w0", v1::Worker::CORDONED).ok());
   const std::string uid = Submit(PretrainSpec("a", 2));
   EXPECT_EQ(StateOf(uid), v1::Job::PENDING);
   Restart();  // Kept over a restart.
   AddWorker("w0", 2);
   EXPECT_EQ(StateOf(uid), v1::Job::PENDING);
-  request.set_state(v1::Worker::READY);
-  ASSERT_TRUE(Do([&](Decision* decision) {
-                return core_->SetWorkerState(decision, NewMutation("SetWorkerState"), request);
-              }).ok());
+  ASSERT_TRUE(SetWorkerState("w0", v1::Worker::READY).ok());
   EXPECT_EQ(StateOf(uid), v1::Job::STARTING);
 }
 
@@ -181,12 +173,7 @@ TEST_F(Scheduling, DrainingSavesAndMovesTheJob) {
   AddWorker("w0", 2);
   const std::string uid = Submit(PretrainSpec("a", 2));
   RunTo(uid, 10);
-  v1::SetWorkerStateRequest request;
-  request.set_name("w0");
-  request.set_state(v1::Worker::DRAINING);
-  ASSERT_TRUE(Do([&](Decision* decision) {
-                return core_->SetWorkerState(decision, NewMutation("SetWorkerState"), request);
-              }).ok());
+  ASSERT_TRUE(SetWorkerState("w0", v1::Worker::DRAINING).ok());
   const auto stops = Sent("w0", v1::CoordinatorMessage::kStop);
   ASSERT_THAT(stops, SizeIs(1));
   EXPECT_TRUE(stops[0].stop().checkpoint());

@@ -38,6 +38,7 @@ struct Disk {
     for (const auto& c : changes.put_checkpoints) checkpoints[{c.job_uid(), c.step(), c.epoch()}] = c;
     for (const auto& key : changes.delete_checkpoints) checkpoints.erase({key.uid, key.step, key.epoch});
     for (const auto& record : changes.put_workers) workers[record.worker().name()] = record;
+    for (const auto& name : changes.delete_workers) workers.erase(name);
     for (const auto& dataset : changes.put_datasets) datasets[dataset.name()] = dataset;
     for (const auto& record : changes.put_requests) requests[record.request_id()] = record;
     for (const auto& id : changes.delete_requests) requests.erase(id);
@@ -186,6 +187,16 @@ class Simulation : public ::testing::Test {
   }
   void AddWorker(const std::string& name, int slots, const std::string& incarnation = "i1") {
     ASSERT_TRUE(Register(Hello(name, slots, incarnation)).ok());
+  }
+
+  absl::Status SetWorkerState(const std::string& name, v1::Worker::State state) {
+    v1::SetWorkerStateRequest request;
+    request.set_name(name);
+    request.set_state(state);
+    return Do([&](Decision* decision) {
+             return core_->SetWorkerState(decision, NewMutation("SetWorkerState"), request);
+           })
+        .status();
   }
 
   void Say(const std::string& worker, const v1::WorkerMessage& message) {
