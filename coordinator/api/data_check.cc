@@ -53,8 +53,8 @@ absl::Status CheckFreeSpace(const std::string& home) {
     return absl::OkStatus();
   }
   return Error(absl::StatusCode::kResourceExhausted, "DISK_FULL", "",
-               absl::StrCat("the coordinator's disk has only ", free_bytes >> 20, " MiB left"),
-               absl::StrCat("free at least ", kReserved >> 20, " MiB where CHERRY_HOME lies"));
+               absl::StrCat(home, ": the coordinator's disk has only ", free_bytes >> 20, " MiB left"),
+               absl::StrCat("free at least ", kReserved >> 20, " MiB there"));
 }
 
 }  // namespace cherry::coordinator

@@ -130,5 +130,23 @@ without name 'name: changed' 'limits: {retries: 0}' 'train: {steps: 2, sequence_
 refused 1 'train.bin' -- submit --wait
 cp "$work/train.bin" "$CHERRY_HOME/data/ko/train.bin"
 
+# A disk that is nearly full for the coordinator's records: nothing new, everything old, and on with it once freed.
+mkdir "$work/full"
+if mount -t tmpfs -o size=256m tmpfs "$work/full" 2> /dev/null; then
+  cherry local stop > /dev/null 2>&1
+  cp -r "$CHERRY_HOME" "$work/full/home"
+  export CHERRY_HOME=$work/full/home
+  without name 'name: more' 'resources: {ranks: 16}' 'train: {global_batch_size: 64}'
+  refused 0 '' -- cherry local start --slots 2 --port $port
+  fallocate -l "$(($(df --output=avail -B1 "$work/full" | tail -n 1) - (60 << 20)))" "$work/full/ballast"
+  refused 5 "$work" '60 MiB left' -- submit
+  refused 0 'good' -- cherry get jobs
+  rm "$work/full/ballast"
+  refused 0 'more' -- submit
+  refused 0 'more' 'good' -- cherry get jobs
+else
+  echo 'left out: a full disk needs a tmpfs, which needs root'
+fi
+
 printf '%d passed, %d failed\n' $passed $failed
 [ $failed = 0 ]
