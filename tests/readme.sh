@@ -10,7 +10,7 @@ trap 'build/release/bin/cherry local stop > /dev/null 2>&1 || true; rm -rf "$CHE
 
 check_links() {
   local file target
-  for file in README.md CONTRIBUTING.md docs/*.md; do
+  for file in README.md CONTRIBUTING.md docs/*.md docs/design/*.md; do
     while read -r target; do
       if [ ! -e "$(dirname "$file")/$target" ]; then
         echo "$file names $target, which does not exist"
