@@ -14,4 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "cherry/v1/trainer.pb.h"
+
 #endif  // CHERRY_WORKER_KERNELS_TORCH_PCH_H_
