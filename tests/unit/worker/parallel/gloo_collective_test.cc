@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <latch>
 #include <mutex>
 #include <random>
 
@@ -92,7 +93,9 @@ TEST(GlooCollectiveTest, BroadcastsAnyRanksBytes) {
 }
 
 TEST(GlooCollectiveTest, ALostPeerIsAnErrorAndNoHang) {
-  RunRanks(2, [](std::unique_ptr<Collective> collective) {
+  std::latch connected(2);
+  RunRanks(2, [&connected](std::unique_ptr<Collective> collective) {
+    connected.arrive_and_wait();
     if (collective->rank() == 1) {
       collective.reset();
       return;
