@@ -1,5 +1,5 @@
-// Precompiled for everything but the trainer: the messages and Abseil cost 3 to 8 s a file otherwise. Files still
-// include what they use.
+// Precompiled for everything but the trainer: the messages and Abseil cost 3 to 8 s a file otherwise. Files
+// still include what they use.
 #ifndef CHERRY_CMAKE_PCH_BASE_H_
 #define CHERRY_CMAKE_PCH_BASE_H_
 

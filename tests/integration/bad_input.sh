@@ -18,14 +18,16 @@ trap cleanup EXIT
 
 # refused EXIT_CODE TEXT... -- COMMAND...: it exits with that code and its output has every text.
 refused() {
-  local want=$1 texts=() output code text ok=1
+  local want=$1 texts=() output flat code text ok=1
   shift
   while [ "$1" != -- ]; do texts+=("$1"); shift; done
   shift
   output=$("$@" 2>&1)
   code=$?
   [ "$code" = "$want" ] || ok=0
-  for text in "${texts[@]}"; do [[ $output == *"$text"* ]] || ok=0; done
+  # Long lines are wrapped.
+  flat=$(tr -s '[:space:]' ' ' <<< "$output")
+  for text in "${texts[@]}"; do [[ $flat == *"$text"* ]] || ok=0; done
   # An error is three lines at most.
   [ "$(grep -c . <<< "$output")" -le 3 ] || [ "$want" = 0 ] || ok=0
   if [ $ok = 1 ]; then
@@ -138,8 +140,8 @@ if mount -t tmpfs -o size=256m tmpfs "$work/full" 2> /dev/null; then
   export CHERRY_HOME=$work/full/home
   without name 'name: more' 'resources: {ranks: 16}' 'train: {global_batch_size: 64}'
   refused 0 '' -- cherry local start --slots 2 --port $port
-  fallocate -l "$(($(df --output=avail -B1 "$work/full" | tail -n 1) - (60 << 20)))" "$work/full/ballast"
-  refused 5 "$work" '60 MiB left' -- submit
+  fallocate -l "$(($(df --output=avail -B1 "$work/full" | tail -n 1) - (50 << 20)))" "$work/full/ballast"
+  refused 5 "$work" 'MiB left: free at least 64 MiB' -- submit
   refused 0 'good' -- cherry get jobs
   rm "$work/full/ballast"
   refused 0 'more' -- submit
