@@ -52,6 +52,7 @@ make_root() {
 # The way to the network, and only that.
 copy_settings() {
   local source
+  mkdir -p "$ROOT/srv/home"
   rm -f "$ROOT/etc/apt/sources.list"
   debian_sources | while read -r source; do cp "$source" "$ROOT/etc/apt/sources.list.d/"; done
   apt-config dump Acquire > "$ROOT/etc/apt/apt.conf.d/90host"
@@ -62,14 +63,14 @@ copy_settings() {
     cp /usr/local/share/ca-certificates/* "$ROOT/usr/local/share/ca-certificates/"
     chroot "$ROOT" update-ca-certificates >> "$LOG" 2>&1
   fi
-  if [ -f "$HOME/.cargo/config.toml" ]; then install -D "$HOME/.cargo/config.toml" "$ROOT/root/.cargo/config.toml"; fi
+  if [ -f "$HOME/.cargo/config.toml" ]; then install -D "$HOME/.cargo/config.toml" "$ROOT/srv/home/.cargo/config.toml"; fi
 }
 
 clone() {
-  git clone -q --no-hardlinks "$CHERRY_ROOT" "$ROOT/root/cherry" >> "$LOG" 2>&1 ||
+  git clone -q --no-hardlinks "$CHERRY_ROOT" "$ROOT/srv/cherry" >> "$LOG" 2>&1 ||
     fail "git clone failed" "read the log"
-  git -C "$ROOT/root/cherry" remote remove origin
-  DID=$(git -C "$ROOT/root/cherry" log -1 --format='%h %s')
+  git -C "$ROOT/srv/cherry" remote remove origin
+  DID=$(git -C "$ROOT/srv/cherry" log -1 --format='%h %s')
 }
 
 # The environment of a login, and proxies.
@@ -81,9 +82,9 @@ run_command() {
     esac
   done < <(env)
   RC=0
-  env -i HOME=/root USER=root LANG=C.UTF-8 TERM="${TERM:-dumb}" "${passed[@]}" \
+  env -i HOME=/srv/home USER=root LANG=C.UTF-8 TERM="${TERM:-dumb}" "${passed[@]}" \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    chroot "$ROOT" bash -c 'cd /root/cherry && exec "$@"' bash "${COMMAND[@]}" || RC=$?
+    chroot "$ROOT" bash -c 'cd /srv/cherry && exec "$@"' bash "${COMMAND[@]}" || RC=$?
   DID="exit status $RC: ${COMMAND[*]}"
 }
 

@@ -86,10 +86,10 @@ TEST(FileTest, ReadRefusesMoreThanItsBound) {
 
 TEST(FileTest, PathsThatLeaveTheRootAreRefused) {
   TempDirectory temp;
-  ASSERT_TRUE(MakeDirectories(temp.path() + "/root/inside").ok());
+  ASSERT_TRUE(MakeDirectories(temp.path() + "/top/inside").ok());
   ASSERT_TRUE(WriteFileAtomically(temp.path() + "/secret", "x").ok());
-  ASSERT_EQ(symlink("../secret", (temp.path() + "/root/link").c_str()), 0);
-  const std::string root = temp.path() + "/root";
+  ASSERT_EQ(symlink("../secret", (temp.path() + "/top/link").c_str()), 0);
+  const std::string root = temp.path() + "/top";
   EXPECT_TRUE(ResolveBeneath(root, "inside", "path").ok());
   for (const std::string bad : {"../secret", "inside/../../secret", "/etc/passwd", "link"}) {
     EXPECT_EQ(InfoOf(ResolveBeneath(root, bad, "path").status()).reason(), "PATH_LEAVES_ROOT") << bad;
