@@ -136,7 +136,7 @@ std::string ManifestToJson(const Manifest& manifest) {
   json["world_size"] = manifest.world_size;
   json["threads_per_rank"] = manifest.threads_per_rank;
   json["deterministic"] = manifest.deterministic;
-  json["instruction_set"] = manifest.instruction_set;
+  json["processor"] = manifest.processor;
   json["code_version"] = manifest.code_version;
   if (manifest.loss.has_value()) {
     json["loss"] = *manifest.loss;
@@ -175,7 +175,7 @@ absl::StatusOr<Manifest> ManifestFromJson(absl::string_view text) {
   RETURN_IF_ERROR(Read(json, "world_size", &manifest.world_size));
   RETURN_IF_ERROR(Read(json, "threads_per_rank", &manifest.threads_per_rank));
   RETURN_IF_ERROR(Read(json, "deterministic", &manifest.deterministic));
-  RETURN_IF_ERROR(Read(json, "instruction_set", &manifest.instruction_set));
+  RETURN_IF_ERROR(Read(json, "processor", &manifest.processor));
   RETURN_IF_ERROR(Read(json, "code_version", &manifest.code_version));
   RETURN_IF_ERROR(Read(json, "parent", &manifest.parent));
   RETURN_IF_ERROR(ReadOptional(json, "loss", &manifest.loss));

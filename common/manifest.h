@@ -40,7 +40,7 @@ struct Manifest {
   int world_size = 0;
   int threads_per_rank = 0;
   bool deterministic = false;
-  std::string instruction_set;  // "avx512" or "avx2"
+  std::string processor;  // "avx512" or "avx2", or the name of the GPU
   std::string code_version;
   std::optional<double> loss;
   std::optional<double> valid_loss;

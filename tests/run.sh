@@ -25,7 +25,7 @@ run() {
   total=$((total + $(echo "$summary" | awk '{print $6}')))
 }
 run unit -L unit -j2 "$@"
-run rest -LE unit "$@"
+run rest -LE '^(unit|gpu)$' "$@"
 printf '%-28s %6d s\n' "tests" "$(($(date +%s) - start))"
 printf '%d passed, %d failed\n' "$((total - failed))" "$failed"
 [ "$failed" -eq 0 ] && [ "$total" -gt 0 ]

@@ -18,6 +18,13 @@ SIZES = {
 }
 
 
+GPU_SIZES = {
+    "34M": dict(layers=8, dim=512, heads=8, ffn_dim=1408, vocab=8192, batch=32, length=1024),
+    "135M": dict(layers=12, dim=768, heads=12, ffn_dim=2048, vocab=32768, batch=16, length=1024),
+    "780M": dict(layers=24, dim=1536, heads=12, ffn_dim=4096, vocab=32768, batch=4, length=1024),
+}
+
+
 class Contestant:
     def __init__(self, name, command, size, threads):
         flags = [f"--{key.replace('_', '-')}={value}" for key, value in size.items()]
@@ -42,13 +49,14 @@ class Contestant:
 
 
 def measure(label, size, arguments):
-    torch_side = [sys.executable, os.path.join(HERE, "train_torch.py")]
-    contestants = [
-        Contestant("cherry", [arguments.ours], size, arguments.threads),
-        Contestant("cherry, default malloc", [arguments.ours, "--default-allocator"], size, arguments.threads),
-        Contestant("PyTorch eager", torch_side, size, arguments.threads),
-        Contestant("torch.compile", torch_side + ["--compile"], size, arguments.threads),
-    ]
+    device = ["--cuda", "--bf16"] if arguments.cuda else []
+    ours = [arguments.ours] + device
+    torch_side = [sys.executable, os.path.join(HERE, "train_torch.py")] + device
+    commands = {"cherry": ours, "cherry, default malloc": ours + ["--default-allocator"],
+                "PyTorch eager": torch_side, "torch.compile": torch_side + ["--compile"]}
+    if arguments.cuda:
+        del commands["cherry, default malloc"]
+    contestants = [Contestant(name, command, size, arguments.threads) for name, command in commands.items()]
     if len({contestant.parameters for contestant in contestants}) != 1:
         raise SystemExit("the models differ in size")
     for _ in range(arguments.rounds):
@@ -70,14 +78,21 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--steps", type=int, default=3, help="steps a program runs before the next one's turn")
-    parser.add_argument("--size", choices=SIZES, action="append")
+    parser.add_argument("--cuda", action="store_true", help="on a GPU, in bf16 with fp32 master weights")
+    parser.add_argument("--size", action="append")
     arguments = parser.parse_args()
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    print(f"{model}, {arguments.threads} threads, fp32, median of {arguments.rounds * arguments.steps} steps, "
+    sizes = GPU_SIZES if arguments.cuda else SIZES
+    if arguments.cuda:
+        import torch
+        place = f"{torch.cuda.get_device_name()}, bf16"
+    else:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            place = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+        place += f", {arguments.threads} threads, fp32"
+    print(f"{place}, median of {arguments.rounds * arguments.steps} steps, "
           f"load {os.getloadavg()[0]:.1f} at the start\n")
     print("| model (parameters) | program | ms a step | tokens/s | x eager | x compile |\n|---|---|---|---|---|---|")
-    ratios = [measure(label, SIZES[label], arguments) for label in arguments.size or SIZES]
+    ratios = [measure(label, sizes[label], arguments) for label in arguments.size or sizes]
     sys.exit(min(ratios) < 1.0)
 
 

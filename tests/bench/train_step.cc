@@ -13,6 +13,7 @@
 #include "worker/kernels/allocator.h"
 #include "worker/model/transformer.h"
 #include "worker/optim/adamw.h"
+#include "worker/trainer/device.h"
 
 namespace cherry::trainer {
 namespace {
@@ -23,29 +24,40 @@ struct Settings {
   int64_t length = 128;
   int threads = 2;
   bool default_allocator = false;
+  bool cuda = false;
+  bool bf16 = false;
 };
 
 class Run {
  public:
-  explicit Run(const Settings& settings)
-      : settings_(settings), model_(settings.shape, {}, /*seed=*/1), optimizer_(&model_.parameters(), {}) {}
+  Run(const Settings& settings, at::Device device)
+      : settings_(settings),
+        device_(device),
+        model_(settings.shape, {.device = device, .compute = settings.bf16 ? at::kBFloat16 : at::kFloat},
+               /*seed=*/1),
+        optimizer_(&model_.parameters(), {}) {}
 
   // Forward, backward, clipping and AdamW; returns the seconds it took.
   double Step() {
     const at::Tensor ids =
         at::randint(settings_.shape.vocab, {settings_.batch, settings_.length + 1}, at::kLong);
-    const at::Tensor tokens = ids.narrow(1, 0, settings_.length).contiguous();
-    const at::Tensor targets = ids.narrow(1, 1, settings_.length).contiguous();
+    const at::Tensor tokens = ids.narrow(1, 0, settings_.length).to(device_).contiguous();
+    const at::Tensor targets = ids.narrow(1, 1, settings_.length).to(device_).contiguous();
     const auto begin = std::chrono::steady_clock::now();
     model_.parameters().ZeroGradients();
     const LossSum loss = model_.Loss(tokens, targets);
     loss.sum.backward();
     optimizer_.Step(1e-3, 1.0 / static_cast<double>(loss.count.item<int64_t>()));
+    if (!device_.is_cpu()) {
+      // What is queued must be done: the weights are read.
+      model_.parameters().values().select(0, 0).item<float>();
+    }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
 
  private:
   Settings settings_;
+  at::Device device_;
   Transformer model_;
   AdamW optimizer_;
 };
@@ -64,6 +76,8 @@ int Main(int argc, char** argv) {
   app.add_option("--length", settings.length);
   app.add_option("--threads", settings.threads);
   app.add_flag("--default-allocator", settings.default_allocator);
+  app.add_flag("--cuda", settings.cuda);
+  app.add_flag("--bf16", settings.bf16);
   CLI11_PARSE(app, argc, argv);
   shape.kv_heads = shape.heads;
   if (!settings.default_allocator && !ConfigureAllocator()) {
@@ -71,7 +85,14 @@ int Main(int argc, char** argv) {
     return 1;
   }
   at::set_num_threads(settings.threads);
-  Run run(settings);
+  v1::Slot slot;
+  slot.set_device(settings.cuda ? v1::Resources::CUDA : v1::Resources::CPU);
+  const absl::StatusOr<Device> device = OpenDevice(slot);
+  if (!device.ok()) {
+    std::cerr << device.status() << '\n';
+    return 1;
+  }
+  Run run(settings, device->torch);
   for (int i = 0; i < 3; ++i) {
     run.Step();
   }

@@ -63,11 +63,14 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("layers", "dim", "heads", "ffn-dim", "vocab", "batch", "length", "threads"):
         parser.add_argument("--" + name, type=int, required=True)
-    parser.add_argument("--compile", action="store_true")
+    for name in ("compile", "cuda", "bf16"):
+        parser.add_argument("--" + name, action="store_true")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(1)
-    model = Model(a)
+    device = torch.device("cuda" if a.cuda else "cpu")
+    model = Model(a).to(device)
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=a.bf16)
     run = torch.compile(model) if a.compile else model
     matrices = [p for p in model.parameters() if p.dim() > 1]
     norms = [p for p in model.parameters() if p.dim() == 1]
@@ -77,12 +80,16 @@ def main():
 
     def step():
         ids = torch.randint(a.vocab, (a.batch, a.length + 1))
-        tokens, targets = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+        tokens, targets = (part.to(device).contiguous() for part in (ids[:, :-1], ids[:, 1:]))
         begin = time.perf_counter()
         optimizer.zero_grad()
-        run(tokens, targets).backward()
+        with precision:
+            loss = run(tokens, targets)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        if a.cuda:
+            torch.cuda.synchronize()
         return time.perf_counter() - begin
 
     for _ in range(3):

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,6 +19,7 @@ namespace cherry::trainer {
 
 struct CudaDevice {
   int index = 0;
+  std::string name;
   int64_t memory_bytes = 0;
 };
 

@@ -39,16 +39,16 @@ absl::StatusOr<CudaDevice> SetUp() {
     return absl::FailedPreconditionError("the driver shows no GPU");
   }
   CudaDevice device;
-  cudaError_t error = cudaSetDevice(device.index);
-  size_t free_bytes = 0;
-  size_t total_bytes = 0;
+  cudaDeviceProp properties;
+  cudaError_t error = cudaGetDeviceProperties(&properties, device.index);
   if (error == cudaSuccess) {
-    error = cudaMemGetInfo(&free_bytes, &total_bytes);
+    error = cudaSetDevice(device.index);
   }
   if (error != cudaSuccess) {
     return absl::FailedPreconditionError(absl::StrCat("the GPU cannot be used: ", cudaGetErrorString(error)));
   }
-  device.memory_bytes = static_cast<int64_t>(total_bytes);
+  device.name = properties.name;
+  device.memory_bytes = static_cast<int64_t>(properties.totalGlobalMem);
   return device;
 }
 

@@ -78,6 +78,32 @@ class CpuRopeAttention : public torch::autograd::Function<CpuRopeAttention> {
   }
 };
 
+// Rotation in three passes over x, and its inverse for the gradient in three more; composed of differentiable
+// operators it takes nine and a dozen.
+class GpuRope : public torch::autograd::Function<GpuRope> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
+                            const at::Tensor& sin) {
+    context->save_for_backward({cos, sin});
+    return Rotate(x, cos, sin);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    return {Rotate(gradients[0], saved[0], -saved[1]), at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  static at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+    const at::Tensor out = x * at::cat({cos, cos}, -1);
+    const std::vector<at::Tensor> from = x.chunk(2, -1);
+    std::vector<at::Tensor> to = out.chunk(2, -1);
+    to[0].addcmul_(from[1], sin, -1);
+    to[1].addcmul_(from[0], sin);
+    return out;
+  }
+};
+
 }  // namespace
 
 Rope MakeRope(int64_t positions, int64_t head_dim, double theta, at::Device device) {
@@ -91,6 +117,9 @@ Rope MakeRope(int64_t positions, int64_t head_dim, double theta, at::Device devi
 at::Tensor ApplyRope(const at::Tensor& x, const Rope& rope) {
   const at::Tensor cos = rope.cos.unsqueeze(1).to(x.scalar_type());
   const at::Tensor sin = rope.sin.unsqueeze(1).to(x.scalar_type());
+  if (x.is_cuda()) {
+    return GpuRope::apply(x, cos, sin);
+  }
   const std::vector<at::Tensor> half = x.chunk(2, -1);
   return at::cat({half[0] * cos - half[1] * sin, half[1] * cos + half[0] * sin}, -1);
 }

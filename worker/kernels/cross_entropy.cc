@@ -66,6 +66,51 @@ class CpuHeadCrossEntropy : public torch::autograd::Function<CpuHeadCrossEntropy
   }
 };
 
+// The same on a GPU, as operators. LibTorch's softmax gives the probabilities in the type of the logits, with
+// sums in fp32; the loss is then the distance to the largest logit plus the log of 1 / its probability, which
+// never underflows. In bf16 that is off by less than 0.004 a row, less than the rounding of the logits.
+class GpuHeadCrossEntropy : public torch::autograd::Function<GpuHeadCrossEntropy> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
+                            const at::Tensor& targets, bool differentiable) {
+    const int64_t rows = hidden.size(0), chunk = std::max<int64_t>(1, kChunkElements / weight.size(0));
+    at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
+    at::Tensor dhidden, dweight;
+    if (differentiable) {
+      dhidden = at::empty_like(hidden);
+      dweight = at::zeros_like(weight, at::kFloat);
+    }
+    for (int64_t row = 0; row < rows; row += chunk) {
+      const int64_t count = std::min(chunk, rows - row);
+      const at::Tensor counted = targets.narrow(0, row, count).ne(kIgnoredTarget).unsqueeze(1);
+      const at::Tensor target = targets.narrow(0, row, count).clamp_min(0).unsqueeze(1);
+      const at::Tensor input = hidden.narrow(0, row, count) * counted;
+      const at::Tensor logits = at::mm(input, weight.t());
+      const auto [largest, where] = logits.max(1, /*keepdim=*/true);
+      at::Tensor p = at::_softmax(logits, 1, /*half_to_float=*/false);
+      const at::Tensor gap = largest.to(at::kFloat) - logits.gather(1, target).to(at::kFloat);
+      sum += ((gap - p.gather(1, where).to(at::kFloat).log()) * counted).sum();
+      if (differentiable) {
+        p.scatter_(1, target, p.gather(1, target) - 1);
+        dhidden.narrow(0, row, count).copy_(at::mm(p, weight) * counted);
+        dweight += at::mm(p.t(), input);
+      }
+    }
+    if (differentiable) {
+      context->save_for_backward({dhidden, dweight.to(weight.scalar_type())});
+    }
+    return sum;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    return {saved[0] * gradients[0], saved[1] * gradients[0], at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  static constexpr int64_t kChunkElements = int64_t{1} << 28;  // Of logits at a time: 512 MiB in bf16.
+};
+
 }  // namespace
 
 at::Tensor PlainHeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
@@ -75,11 +120,14 @@ at::Tensor PlainHeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& wei
 }
 
 at::Tensor HeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
+  const bool differentiable =
+      at::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
+  if (hidden.is_cuda()) {
+    return GpuHeadCrossEntropy::apply(hidden, weight, targets, differentiable);
+  }
   if (hidden.is_cpu() && hidden.scalar_type() == at::kFloat) {
     const at::Tensor contiguous = targets.contiguous();
     CheckTargets(contiguous, weight.size(0));
-    const bool differentiable =
-        at::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
     return CpuHeadCrossEntropy::apply(hidden.contiguous(), weight, contiguous, differentiable);
   }
   return PlainHeadCrossEntropy(hidden, weight, targets);

@@ -52,6 +52,9 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (x.is_cpu() && x.scalar_type() == at::kFloat) {
     return CpuRmsNorm::apply(x, weight, eps);
   }
+  if (x.is_cuda()) {
+    return std::get<0>(at::_fused_rms_norm(x, weight.sizes(), weight.to(x.scalar_type()), eps));
+  }
   return PlainRmsNorm(x, weight, eps);
 }
 

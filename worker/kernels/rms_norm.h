@@ -6,10 +6,11 @@
 
 namespace cherry::trainer {
 
-// x [..., d], weight [d] -> x / sqrt(mean(x^2) + eps) * weight, computed in fp32, of the type of x.
+// x [..., d], weight [d] -> x / sqrt(mean(x^2) + eps) * weight, computed in fp32, of the type of x. On a GPU
+// the weight is rounded to that type first, as LibTorch's fused operator asks.
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
-// The same as a composition of ATen operators: the oracle, and what runs where there is no own kernel.
+// The same as a composition of ATen operators: the oracle, and what runs elsewhere.
 at::Tensor PlainRmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
 }  // namespace cherry::trainer

@@ -17,16 +17,6 @@ double GlobalNorm(const at::Tensor& gradients) {
   return at::linalg_vector_norm(gradients).item<double>();
 }
 
-// The same arithmetic as ApplyAdamW, for devices other than the CPU.
-void ApplyWithOperators(const AdamWStep& step, const at::Tensor& gradients, at::Tensor values,
-                        at::Tensor exp_avg, at::Tensor exp_avg_sq) {
-  const at::Tensor gradient = gradients * step.gradient_scale;
-  exp_avg.lerp_(gradient, step.one_minus_beta1);
-  exp_avg_sq.mul_(step.beta2).addcmul_(gradient, gradient, step.one_minus_beta2);
-  values.mul_(step.keep).addcdiv_(exp_avg, exp_avg_sq.sqrt().div_(step.root_correction).add_(step.eps),
-                                  -step.rate);
-}
-
 }  // namespace
 
 AdamW::AdamW(Parameters* parameters, const AdamWOptions& options)
@@ -59,10 +49,19 @@ double AdamW::Step(double learning_rate, double gradient_scale) {
   if (options_.max_grad_norm > 0.0) {
     clip = std::min(1.0, options_.max_grad_norm / (norm + 1e-6));
   }
+  if (parameters_->values().is_cpu()) {
+    StepOnCpu(learning_rate, gradient_scale * clip);
+  } else {
+    StepOnGpu(learning_rate, gradient_scale * clip);
+  }
+  return norm;
+}
+
+void AdamW::StepOnCpu(double learning_rate, double gradient_scale) {
   const double correction1 = 1.0 - std::pow(options_.beta1, static_cast<double>(step_));
   const double correction2 = 1.0 - std::pow(options_.beta2, static_cast<double>(step_));
   AdamWStep step;
-  step.gradient_scale = static_cast<float>(gradient_scale * clip);
+  step.gradient_scale = static_cast<float>(gradient_scale);
   step.rate = static_cast<float>(learning_rate / correction1);
   step.root_correction = static_cast<float>(std::sqrt(correction2));
   step.beta2 = static_cast<float>(options_.beta2);
@@ -71,22 +70,35 @@ double AdamW::Step(double learning_rate, double gradient_scale) {
   step.eps = static_cast<float>(options_.eps);
   for (const Segment& segment : segments_) {
     step.keep = segment.decay ? static_cast<float>(1.0 - learning_rate * options_.weight_decay) : 1.0F;
-    Apply(step, segment);
+    const auto data = [&](const at::Tensor& buffer) { return buffer.data_ptr<float>() + segment.begin; };
+    ApplyAdamW(step, segment.end - segment.begin, data(parameters_->gradients()), data(parameters_->values()),
+               data(exp_avg_), data(exp_avg_sq_));
   }
-  return norm;
 }
 
-void AdamW::Apply(const AdamWStep& step, const Segment& segment) {
-  const int64_t count = segment.end - segment.begin;
-  const auto part = [&](const at::Tensor& buffer) { return buffer.narrow(0, segment.begin, count); };
-  if (!parameters_->values().is_cpu()) {
-    ApplyWithOperators(step, part(parameters_->gradients()), part(parameters_->values()), part(exp_avg_),
-                       part(exp_avg_sq_));
-    return;
+void AdamW::StepOnGpu(double learning_rate, double gradient_scale) {
+  const auto scalar = [&](double value) { return at::full({}, value, exp_avg_.options()); };
+  const at::Tensor step = scalar(static_cast<double>(step_));
+  const at::Tensor divisor = scalar(1.0 / gradient_scale);
+  const at::Tensor nothing_infinite = scalar(0.0);
+  for (const bool decay : {true, false}) {
+    std::vector<at::Tensor> values, gradients, exp_avgs, exp_avg_sqs, steps;
+    for (const Segment& segment : segments_) {
+      if (segment.decay == decay) {
+        const auto part = [&](const at::Tensor& buffer) {
+          return buffer.slice(0, segment.begin, segment.end);
+        };
+        values.push_back(part(parameters_->values()));
+        gradients.push_back(part(parameters_->gradients()));
+        exp_avgs.push_back(part(exp_avg_));
+        exp_avg_sqs.push_back(part(exp_avg_sq_));
+        steps.push_back(step);
+      }
+    }
+    at::_fused_adamw_(values, gradients, exp_avgs, exp_avg_sqs, /*max_exp_avg_sqs=*/{}, steps, learning_rate,
+                      options_.beta1, options_.beta2, decay ? options_.weight_decay : 0.0, options_.eps,
+                      /*amsgrad=*/false, /*maximize=*/false, divisor, nothing_infinite);
   }
-  const auto data = [&](const at::Tensor& buffer) { return buffer.data_ptr<float>() + segment.begin; };
-  ApplyAdamW(step, count, data(parameters_->gradients()), data(parameters_->values()), data(exp_avg_),
-             data(exp_avg_sq_));
 }
 
 }  // namespace cherry::trainer

@@ -14,8 +14,6 @@
 
 namespace cherry::trainer {
 
-struct AdamWStep;  // Of worker/kernels/adamw_kernel.h.
-
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.95;
@@ -31,6 +29,7 @@ class AdamW {
 
   // One update with gradients() * gradient_scale (1 / number of targets, when losses are sums). Returns the
   // global norm of the scaled gradient before clipping. When that is not finite, nothing has been changed.
+  // The gradients may be scaled in place.
   double Step(double learning_rate, double gradient_scale);
 
   // Flat fp32, the layout of Parameters::values(). A checkpoint saves and restores them in place.
@@ -49,7 +48,8 @@ class AdamW {
     bool decay = true;
   };
 
-  void Apply(const AdamWStep& step, const Segment& segment);
+  void StepOnCpu(double learning_rate, double gradient_scale);
+  void StepOnGpu(double learning_rate, double gradient_scale);
 
   Parameters* parameters_;
   AdamWOptions options_;

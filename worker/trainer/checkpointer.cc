@@ -24,8 +24,10 @@ std::string TokenizerPath(const v1::StartRank& start) {
 
 }  // namespace
 
-Checkpointer::Checkpointer(WorkerChannel* channel, const ModelShape& shape, HostState buffers)
+Checkpointer::Checkpointer(WorkerChannel* channel, const ModelShape& shape, absl::string_view processor,
+                           HostState buffers)
     : channel_(channel),
+      processor_(processor),
       config_(HfConfig(shape, channel->start().attempt().spec().train().sequence_length())),
       tokenizer_(TokenizerPath(channel->start())) {
   if (channel->start().rank() == 0) {
@@ -48,7 +50,7 @@ Manifest Checkpointer::MakeManifest(const RunState& run) const {
   manifest.world_size = attempt.world_size();
   manifest.threads_per_rank = start.threads();
   manifest.deterministic = attempt.spec().train().deterministic();
-  manifest.instruction_set = InstructionSet();
+  manifest.processor = processor_;
   manifest.code_version = start.code_version();
   manifest.loss = run.loss;
   manifest.valid_loss = run.valid_loss;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "common/model_plan.h"
 #include "worker/checkpoint/saver.h"
 #include "worker/model/parameters.h"
@@ -19,8 +20,9 @@ namespace cherry::trainer {
 // Used by the loop's thread alone. On other ranks than 0 every call does nothing.
 class Checkpointer {
  public:
-  // `buffers` are those of MakeHostState. `channel` must outlive this object.
-  Checkpointer(WorkerChannel* channel, const ModelShape& shape, HostState buffers);
+  // `buffers` are those of MakeHostState, `processor` is Device's. `channel` must outlive this object.
+  Checkpointer(WorkerChannel* channel, const ModelShape& shape, absl::string_view processor,
+               HostState buffers);
 
   // Copies the state of run.step and begins to write it; waits first for a save under way. Returns the
   // seconds that this took. `final`: the job may succeed once it is committed.
@@ -37,6 +39,7 @@ class Checkpointer {
   absl::Status Report(const SaveRequest& request, const SavedCheckpoint& saved);
 
   WorkerChannel* const channel_;
+  const std::string processor_;
   const std::string config_;
   const std::string tokenizer_;
   int64_t last_step_ = -1;        // Of the last Save; -1 before the first.

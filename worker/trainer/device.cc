@@ -6,8 +6,10 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "worker/trainer/process.h"
 
 namespace cherry::trainer {
 namespace {
@@ -33,6 +35,7 @@ std::string LibraryPath() {
 absl::StatusOr<Device> OpenDevice(const v1::Slot& slot) {
   Device device;
   if (slot.device() != v1::Resources::CUDA) {
+    device.processor = InstructionSet();
     return device;
   }
   if (!slot.gpu_uuid().empty() && setenv("CUDA_VISIBLE_DEVICES", slot.gpu_uuid().c_str(), 1) != 0) {
@@ -52,8 +55,22 @@ absl::StatusOr<Device> OpenDevice(const v1::Slot& slot) {
   if (!gpu.ok()) {
     return Unavailable(gpu.status().message());
   }
+  device.processor = gpu->name;
+  device.peak_flops = PeakFlops(gpu->name);
   device.torch = c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu->index));
   return device;
+}
+
+double PeakFlops(absl::string_view gpu_name) {
+  // From the data sheets; PCIe boards run at lower clocks than the names that come after them.
+  static constexpr std::pair<absl::string_view, double> kPeaks[] = {
+      {"H100 PCIe", 756e12}, {"H100 NVL", 835e12}, {"H100", 989e12}, {"H200", 989e12}, {"A100", 312e12}};
+  for (const auto& [name, peak] : kPeaks) {
+    if (absl::StrContains(gpu_name, name)) {
+      return peak;
+    }
+  }
+  return 0.0;
 }
 
 absl::StatusOr<std::unique_ptr<Collective>> MakeDeviceCollective(const Device& device, int rank,

@@ -70,7 +70,9 @@ TrainingLoop::TrainingLoop(const LoopParts& parts, RunState* run)
       schedule_(LrSchedule::FromSpec(spec_.train())),
       validation_(PlanValidation(spec_, parts.valid)),
       buckets_(MakeBuckets(&parts.recipe->model().parameters(), parts.gang->gradients.get())),
-      reporter_(parts.channel, steps_) {}
+      reporter_(parts.channel, steps_,
+                FlopsPerToken(parts.recipe->model().shape(), spec_.train().sequence_length()),
+                parts.device.peak_flops * parts.gang->world_size) {}
 
 TrainingLoop::~TrainingLoop() { parts_.recipe->model().parameters().SetGradientHook(nullptr); }
 

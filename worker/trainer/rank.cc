@@ -109,13 +109,13 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   ShowMemoryPlan(channel, recipe->model().shape(), device.cuda != nullptr);
   AdamW optimizer(&parameters, OptimizerOptions(spec.train().optimizer()));
   HostState buffers = MakeHostState(parameters);
-  ASSIGN_OR_RETURN(const StartingPoint start, FindStart(channel, gang, &buffers));
+  ASSIGN_OR_RETURN(const StartingPoint start, FindStart(channel, gang, device.processor, &buffers));
   if (start.weights) {
     CopyFromHost(buffers, &parameters, start.moments ? &optimizer : nullptr);
   }
   optimizer.set_step(start.run.step);
   *run = start.run;
-  Checkpointer checkpointer(channel, recipe->model().shape(), std::move(buffers));
+  Checkpointer checkpointer(channel, recipe->model().shape(), device.processor, std::move(buffers));
   LoopParts parts;
   parts.channel = channel;
   parts.gang = gang;
@@ -134,6 +134,7 @@ absl::Status Train(WorkerChannel* channel, RunState* run) {
                        start.attempt().job_name(), ", epoch ", start.attempt().attempt().epoch(), ", ",
                        start.threads(), " threads"));
   ASSIGN_OR_RETURN(const Device device, SetUp(start));
+  LogInfo(absl::StrCat("computes on ", device.processor));
   RETURN_IF_ERROR(CheckDivisible(start.attempt()));
   channel->SendPhase(v1::PhaseReport::RENDEZVOUS, 0);
   ASSIGN_OR_RETURN(Gang gang, FormGang(start, device, channel));

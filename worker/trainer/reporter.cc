@@ -32,6 +32,9 @@ void Reporter::Report(const RunState& run, const StepFacts& facts) {
   *report->mutable_phases() = facts.phases;
   report->set_checkpoint_stall_seconds(facts.checkpoint_stall_seconds);
   report->set_supervised_tokens(facts.supervised_tokens);
+  if (peak_tokens_per_second_ > 0.0) {
+    report->set_model_flops_ratio(rate / peak_tokens_per_second_);
+  }
   if (channel_->start().rank() == 0) {
     FillProgress(run, report->mutable_progress());
     FillSamples(run, facts, report);
@@ -76,6 +79,9 @@ void Reporter::FillSamples(const RunState& run, const StepFacts& facts, v1::Step
   add("learning_rate", facts.learning_rate);
   add("tokens_per_second", facts.seconds > 0.0 ? static_cast<double>(facts.tokens) / facts.seconds : 0.0);
   add("step_seconds", facts.seconds);
+  if (report->model_flops_ratio() > 0.0) {
+    add("model_flops_ratio", report->model_flops_ratio());
+  }
 }
 
 void Reporter::Log(const RunState& run, const StepFacts& facts) {

@@ -27,7 +27,9 @@ struct StepFacts {
 // Not thread-safe.
 class Reporter {
  public:
-  Reporter(WorkerChannel* channel, int64_t total_steps) : channel_(channel), total_steps_(total_steps) {}
+  // `flops_per_token` over `peak_flops` of the whole gang gives the ratio; a peak of 0 is unknown.
+  Reporter(WorkerChannel* channel, int64_t total_steps, double flops_per_token, double peak_flops)
+      : channel_(channel), total_steps_(total_steps), peak_tokens_per_second_(peak_flops / flops_per_token) {}
 
   void Report(const RunState& run, const StepFacts& facts);
 
@@ -38,6 +40,7 @@ class Reporter {
 
   WorkerChannel* channel_;
   int64_t total_steps_;
+  double peak_tokens_per_second_;   // 0 when it is not known.
   double tokens_per_second_ = 0.0;  // Smoothed.
   double step_seconds_ = 0.0;       // Smoothed.
   std::optional<absl::Time> last_log_;

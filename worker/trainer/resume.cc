@@ -92,7 +92,7 @@ absl::Status CannotStayExact(absl::string_view what, absl::string_view was, absl
                remedy);
 }
 
-absl::Status CheckExact(const v1::StartRank& start, const Manifest& manifest) {
+absl::Status CheckExact(const v1::StartRank& start, absl::string_view processor, const Manifest& manifest) {
   if (!start.attempt().spec().train().deterministic() || !manifest.deterministic) {
     return absl::OkStatus();
   }
@@ -106,19 +106,19 @@ absl::Status CheckExact(const v1::StartRank& start, const Manifest& manifest) {
         "threads per rank", absl::StrCat(manifest.threads_per_rank), absl::StrCat(start.threads()),
         "use workers with slots of the first number of cores, or train.deterministic: false");
   }
-  if (manifest.instruction_set != InstructionSet()) {
+  if (manifest.processor != processor) {
     return CannotStayExact(
-        "instruction set", manifest.instruction_set, InstructionSet(),
+        "processor", manifest.processor, processor,
         "select such hosts with resources.node_selector, or use train.deterministic: false");
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<StartingPoint> LoadResume(const v1::StartRank& start, const v1::Checkpoint& checkpoint,
-                                         HostState* state) {
+                                         absl::string_view processor, HostState* state) {
   ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, checkpoint));
   ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(directory));
-  RETURN_IF_ERROR(CheckExact(start, manifest));
+  RETURN_IF_ERROR(CheckExact(start, processor, manifest));
   RETURN_IF_ERROR(LoadWeights(directory, state));
   RETURN_IF_ERROR(LoadMoments(directory, state));
   StartingPoint point;
@@ -153,9 +153,10 @@ absl::StatusOr<StartingPoint> LoadFrom(const v1::StartRank& start, HostState* st
   return point;
 }
 
-absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, HostState* state) {
+absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, absl::string_view processor,
+                                   HostState* state) {
   if (chosen >= 0) {
-    return LoadResume(start, start.attempt().resume(chosen), state);
+    return LoadResume(start, start.attempt().resume(chosen), processor, state);
   }
   if (start.attempt().has_from()) {
     return LoadFrom(start, state);
@@ -165,7 +166,8 @@ absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, HostS
 
 }  // namespace
 
-absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, HostState* state) {
+absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, absl::string_view processor,
+                                        HostState* state) {
   const v1::StartRank& start = channel->start();
   Collective* collective = gang->checkpoint.get();
   absl::StatusOr<int> chosen = -1;
@@ -179,7 +181,7 @@ absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, Host
   RETURN_IF_ERROR(AgreeOn(chosen.status(), collective));
   double shared = gang->rank == 0 ? *chosen : 0.0;
   RETURN_IF_ERROR(collective->AllReduceSum(absl::MakeSpan(&shared, 1)));
-  absl::StatusOr<StartingPoint> point = Load(start, static_cast<int>(shared), state);
+  absl::StatusOr<StartingPoint> point = Load(start, static_cast<int>(shared), processor, state);
   RETURN_IF_ERROR(AgreeOn(point.status(), collective));
   return point;
 }

@@ -3,6 +3,7 @@
 #define CHERRY_WORKER_TRAINER_RESUME_H_
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "worker/checkpoint/state.h"
 #include "worker/trainer/channel.h"
 #include "worker/trainer/gang.h"
@@ -19,8 +20,9 @@ struct StartingPoint {
 // Rank 0 reads back the checkpoints of StartAttempt.resume, newest first, and takes the first that is sound;
 // each other is reported as CheckpointCorrupt. All ranks then load that one into `state`. Errors: the
 // checkpoint of `from` is not sound; an exact run that could not go on exactly (another world size, number of
-// threads or instruction set) EXACT_RESUME_IMPOSSIBLE.
-absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, HostState* state);
+// threads or processor) EXACT_RESUME_IMPOSSIBLE.
+absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, absl::string_view processor,
+                                        HostState* state);
 
 }  // namespace cherry::trainer
 

@@ -31,7 +31,7 @@ Manifest MakeManifest() {
   manifest.world_size = 2;
   manifest.threads_per_rank = 1;
   manifest.deterministic = true;
-  manifest.instruction_set = "avx2";
+  manifest.processor = "avx2";
   manifest.code_version = "0.1.0";
   manifest.loss = 4.25;
   manifest.valid_loss = 1.0 / 3.0;

@@ -8,6 +8,7 @@
 
 #include "common/status.h"
 #include "worker/parallel/collective.h"
+#include "worker/trainer/device.h"
 
 namespace cherry::trainer {
 namespace {
@@ -43,6 +44,13 @@ TEST(OutcomeTest, StatusesBecomeExitCodes) {
   const absl::Status stopped = Error(absl::StatusCode::kCancelled, "STOPPED", "", "stopped", "");
   EXPECT_EQ(ExitCodeOf(stopped), kExitResume);
   EXPECT_EQ(CauseOf(stopped), v1::CAUSE_STOPPED);
+}
+
+TEST(DeviceTest, KnowsThePeakOfCommonGpusAndGuessesNone) {
+  EXPECT_EQ(PeakFlops("NVIDIA H100 80GB HBM3"), 989e12);
+  EXPECT_EQ(PeakFlops("NVIDIA H100 PCIe"), 756e12);
+  EXPECT_EQ(PeakFlops("NVIDIA A100-SXM4-80GB"), 312e12);
+  EXPECT_EQ(PeakFlops("NVIDIA GeForce GTX 1080"), 0.0);
 }
 
 }  // namespace
