@@ -1,4 +1,4 @@
-# cherry_test(NAME n SOURCES a_test.cc ... DEPS lib ... [PCH base|grpc|test|torch] [LABELS l ...] [TIMEOUT s])
+# cherry_test(NAME n SOURCES a_test.cc ... DEPS lib ... [PCH test|torch] [LABELS l ...] [TIMEOUT s])
 # One GoogleTest program, registered with ctest under its own name.
 function(cherry_test)
   cmake_parse_arguments(T "" "NAME;PCH;TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -8,6 +8,7 @@ function(cherry_test)
   find_package(GTest REQUIRED)
   add_executable(${T_NAME} ${T_SOURCES})
   target_link_libraries(${T_NAME} PRIVATE ${T_DEPS} cherry_flags GTest::gmock GTest::gtest_main)
+  cherry_compile_lightly(${T_NAME})
   set_target_properties(${T_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test-bin)
   if(T_PCH STREQUAL "torch")
     cherry_use_torch_pch(${T_NAME})

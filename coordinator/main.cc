@@ -1,11 +1,7 @@
-// cherry-coordinator: flags, start, wait for a signal, drain.
+// cherry-coordinator: start, wait for a signal, drain.
 #include <pthread.h>
 
-#include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
 
 #include "coordinator/api/options.h"
 
@@ -25,16 +21,12 @@ sigset_t BlockSignals() {
 
 int main(int argc, char** argv) {
   const sigset_t signals = BlockSignals();
-  CLI::App app("Owns the jobs, workers and checkpoints of one Cherry cluster.");
-  cherry::coordinator::Flags flags;
-  cherry::coordinator::AddFlags(&app, &flags);
-  CLI11_PARSE(app, argc, argv);
-  auto server = cherry::coordinator::StartFromFlags(flags);
-  if (server == nullptr) {
-    return 2;
+  const cherry::coordinator::Started started = cherry::coordinator::StartFromCommandLine(argc, argv);
+  if (started.server == nullptr) {
+    return started.exit_code;
   }
   int signal = 0;
   sigwait(&signals, &signal);
-  server->Drain();
+  started.server->Drain();
   return 0;
 }

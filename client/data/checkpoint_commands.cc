@@ -32,7 +32,6 @@ struct CheckpointFlags {
   std::string prompt;
   bool seeded = false;
 };
-using Flags = std::shared_ptr<CheckpointFlags>;
 
 absl::StatusOr<ResolvedCheckpoint> Resolve(const CheckpointFlags& flags, Context* context) {
   ASSIGN_OR_RETURN(const CheckpointRef ref, ParseCheckpointRef(flags.ref));
@@ -63,7 +62,7 @@ void ReportCorrupt(const ResolvedCheckpoint& checkpoint, const absl::Status& dam
                                  : absl::StrCat("not reported to the coordinator: ", Describe(status), "\n"));
 }
 
-absl::Status RunVerify(const Flags& flags, Context* context) {
+absl::Status RunVerify(const std::shared_ptr<CheckpointFlags>& flags, Context* context) {
   ASSIGN_OR_RETURN(const ResolvedCheckpoint checkpoint, Resolve(*flags, context));
   const absl::StatusOr<Manifest> manifest = VerifyCheckpoint(checkpoint.directory);
   if (absl::IsDataLoss(manifest.status())) {
@@ -81,7 +80,7 @@ absl::Status RunVerify(const Flags& flags, Context* context) {
   return absl::OkStatus();
 }
 
-absl::Status RunExport(const Flags& flags, Context* context) {
+absl::Status RunExport(const std::shared_ptr<CheckpointFlags>& flags, Context* context) {
   ASSIGN_OR_RETURN(const ResolvedCheckpoint checkpoint, Resolve(*flags, context));
   ExportOptions options = flags->export_options;
   options.checkpoint = checkpoint.directory;
@@ -114,7 +113,7 @@ absl::Status PrintGenerated(const std::string& prompt, const std::string& text,
   return context->Print(message);
 }
 
-absl::Status RunGenerateCommand(const Flags& flags, Context* context) {
+absl::Status RunGenerateCommand(const std::shared_ptr<CheckpointFlags>& flags, Context* context) {
   ASSIGN_OR_RETURN(const ResolvedCheckpoint checkpoint, Resolve(*flags, context));
   ASSIGN_OR_RETURN(const std::string trainer, Context::ProgramBeside("cherry-trainer"));
   ASSIGN_OR_RETURN(const Tokenizer tokenizer,
@@ -166,7 +165,7 @@ absl::Status RunGenerateCommand(const Flags& flags, Context* context) {
   return live ? absl::OkStatus() : PrintGenerated(flags->prompt, text, ids, *result, context);
 }
 
-void AddRef(CLI::App* command, const Flags& flags) {
+void AddRef(CLI::App* command, const std::shared_ptr<CheckpointFlags>& flags) {
   command
       ->add_option("REF", flags->ref,
                    "JOB, JOB:best, JOB:latest, JOB:STEP, or a directory as /path or ./path")

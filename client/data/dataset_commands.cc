@@ -24,7 +24,6 @@ struct DataFlags {
   int samples = 3;
   bool verify = false;
 };
-using Flags = std::shared_ptr<DataFlags>;
 
 // A root that was named must be there: making it would hide that a mount is missing.
 absl::StatusOr<std::string> Root(const DataFlags& flags, const Context& context) {
@@ -117,7 +116,7 @@ absl::Status RegisterPrepared(const DataFlags& flags, const DatasetManifest& man
   return absl::OkStatus();
 }
 
-absl::Status RunPrepare(const Flags& flags, Context* context) {
+absl::Status RunPrepare(const std::shared_ptr<DataFlags>& flags, Context* context) {
   PrepareOptions options = flags->prepare;
   ASSIGN_OR_RETURN(options.data_root, Root(*flags, *context));
   RETURN_IF_ERROR(MakeDirectories(options.data_root));
@@ -133,7 +132,7 @@ absl::Status RunPrepare(const Flags& flags, Context* context) {
   return RegisterPrepared(*flags, manifest, context);
 }
 
-absl::Status RunInspect(const Flags& flags, Context* context) {
+absl::Status RunInspect(const std::shared_ptr<DataFlags>& flags, Context* context) {
   ASSIGN_OR_RETURN(const std::string root, Root(*flags, *context));
   ASSIGN_OR_RETURN(const DatasetManifest manifest, ReadDatasetManifest(root, flags->name));
   const std::string directory = absl::StrCat(root, "/", flags->name);
@@ -155,7 +154,7 @@ absl::Status RunInspect(const Flags& flags, Context* context) {
   return absl::OkStatus();
 }
 
-absl::Status RunRegister(const Flags& flags, Context* context) {
+absl::Status RunRegister(const std::shared_ptr<DataFlags>& flags, Context* context) {
   ASSIGN_OR_RETURN(const std::string root, Root(*flags, *context));
   ASSIGN_OR_RETURN(const DatasetManifest manifest, ReadDatasetManifest(root, flags->name));
   RETURN_IF_ERROR(VerifyDataset(absl::StrCat(root, "/", flags->name), manifest, false));
@@ -167,7 +166,7 @@ absl::Status RunRegister(const Flags& flags, Context* context) {
   return absl::OkStatus();
 }
 
-void AddRoot(CLI::App* command, const Flags& flags) {
+void AddRoot(CLI::App* command, const std::shared_ptr<DataFlags>& flags) {
   command->add_option("--data-root", flags->data_root, "Where datasets lie (default: HOME/data)");
 }
 

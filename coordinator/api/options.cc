@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
@@ -11,6 +13,16 @@
 
 namespace cherry::coordinator {
 namespace {
+
+constexpr int kWrongRequest = 2;
+
+// Durations are texts like "10s" until they are parsed.
+struct Flags {
+  ServerOptions options;
+  std::string lease = "10s";
+  std::string heartbeat = "2s";
+  std::string backoff_base = "1s";
+};
 
 std::string DefaultHome() {
   if (const char* home = std::getenv("CHERRY_HOME"); home != nullptr && *home != '\0') {
@@ -37,8 +49,6 @@ absl::StatusOr<std::unique_ptr<Server>> Start(const Flags& flags) {
   return Server::Start(options);
 }
 
-}  // namespace
-
 void AddFlags(CLI::App* app, Flags* flags) {
   ServerOptions* options = &flags->options;
   options->home = DefaultHome();
@@ -63,12 +73,22 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->footer("Example:\n  cherry-coordinator --home ~/.cherry --listen 127.0.0.1:7070");
 }
 
-std::unique_ptr<Server> StartFromFlags(const Flags& flags) {
+}  // namespace
+
+Started StartFromCommandLine(int argc, char** argv) {
   InitLog("cherry-coordinator");
+  CLI::App app("Owns the jobs, workers and checkpoints of one Cherry cluster.");
+  Flags flags;
+  AddFlags(&app, &flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return {nullptr, app.exit(error)};
+  }
   absl::StatusOr<std::unique_ptr<Server>> server = Start(flags);
   if (!server.ok()) {
     std::fprintf(stderr, "error: %s\n", Describe(server.status()).c_str());
-    return nullptr;
+    return {nullptr, kWrongRequest};
   }
   const std::string& listen = flags.options.listen;
   const std::string metrics = (*server)->metrics_address();
@@ -76,7 +96,7 @@ std::unique_ptr<Server> StartFromFlags(const Flags& flags) {
               metrics.empty() ? "" : "   metrics http://", metrics.c_str(),
               metrics.empty() ? "" : "/metrics");
   std::fflush(stdout);
-  return *std::move(server);
+  return {*std::move(server)};
 }
 
 }  // namespace cherry::coordinator

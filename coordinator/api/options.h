@@ -3,28 +3,19 @@
 #define CHERRY_COORDINATOR_API_OPTIONS_H_
 
 #include <memory>
-#include <string>
 
 #include "coordinator/api/server.h"
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cherry::coordinator {
 
-// Durations are texts like "10s" until they are parsed.
-struct Flags {
-  ServerOptions options;
-  std::string lease = "10s";
-  std::string heartbeat = "2s";
-  std::string backoff_base = "1s";
+struct Started {
+  std::unique_ptr<Server> server;  // Null when the program should end with `exit_code`.
+  int exit_code = 0;
 };
 
-void AddFlags(CLI::App* app, Flags* flags);
-
-// Starts, says so in one line, or says what is wrong in one error and returns null.
-std::unique_ptr<Server> StartFromFlags(const Flags& flags);
+// Starts what the flags ask for and says so in one line; or answers --help or --version, or says what is
+// wrong.
+Started StartFromCommandLine(int argc, char** argv);
 
 }  // namespace cherry::coordinator
 

@@ -1,1 +1,0 @@
-#include "cmake/pch/grpc.h"
