@@ -14,6 +14,10 @@
 
 namespace cherry {
 
+// At the top of a root that hosts share: its identity, by which a root that is not mounted is told from an
+// empty one.
+inline constexpr char kRootIdFile[] = ".cherry-root";
+
 // Whole file; refuses more than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes = int64_t{1} << 30);
 

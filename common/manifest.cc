@@ -187,12 +187,13 @@ absl::StatusOr<Manifest> ManifestFromJson(absl::string_view text) {
 
 absl::StatusOr<Manifest> ReadManifest(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/", kManifestFile);
-  if (!Exists(path)) {
+  const absl::StatusOr<std::string> text = ReadFile(path, kMaxManifestBytes);
+  if (absl::IsNotFound(text.status())) {
     return absl::DataLossError(
         absl::StrCat(kManifestFile, ": missing in ", directory, ": the save never ended"));
   }
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxManifestBytes));
-  absl::StatusOr<Manifest> manifest = ManifestFromJson(text);
+  RETURN_IF_ERROR(text.status());
+  absl::StatusOr<Manifest> manifest = ManifestFromJson(*text);
   if (!manifest.ok()) {
     return Annotate(manifest.status(), directory);
   }

@@ -96,6 +96,26 @@ absl::Status CheckSections(const v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+absl::Status CheckNodeSelector(const v1::Resources& resources) {
+  constexpr int kMostLabels = 32;
+  constexpr size_t kLongest = 63;
+  if (resources.node_selector_size() > kMostLabels) {
+    return InvalidField("OUT_OF_RANGE", "resources.node_selector",
+                        absl::StrCat("resources.node_selector: ", resources.node_selector_size(),
+                                     " labels are more than ", kMostLabels),
+                        "select by fewer labels");
+  }
+  for (const auto& [key, value] : resources.node_selector()) {
+    if (key.empty() || key.size() > kLongest || value.size() > kLongest) {
+      return InvalidField("OUT_OF_RANGE", "resources.node_selector",
+                          absl::StrCat("resources.node_selector: '", key.substr(0, kLongest),
+                                       "' is not a label of at most ", kLongest, " characters"),
+                          "give labels as workers have them: `cherry get workers -o wide`");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ResolveResources(v1::Resources* resources) {
   v1::RankRange* ranks = resources->mutable_ranks();
   if (ranks->min() == 0 && ranks->max() == 0) {
@@ -114,7 +134,8 @@ absl::Status ResolveResources(v1::Resources* resources) {
         absl::StrCat("resources.ranks.max: ", ranks->max(), " is less than min = ", ranks->min()),
         "give max >= min");
   }
-  return CheckInteger("resources.ranks_per_host", resources->ranks_per_host(), 0, 4096);
+  RETURN_IF_ERROR(CheckInteger("resources.ranks_per_host", resources->ranks_per_host(), 0, 4096));
+  return CheckNodeSelector(*resources);
 }
 
 absl::Status ResolveOptimizer(v1::OptimizerConfig* optimizer) {

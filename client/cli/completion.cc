@@ -35,7 +35,7 @@ void AppendCases(const CLI::App& app, const std::string& path, std::string* out)
     }
     const std::vector<std::string> options = Options(*command);
     words.insert(words.end(), options.begin(), options.end());
-    absl::StrAppend(out, "    '", full, "') words='", absl::StrJoin(words, " "), "' ;;\n");
+    absl::StrAppend(out, "    '", full, "') choices='", absl::StrJoin(words, " "), "' ;;\n");
     AppendCases(*command, full, out);
   }
 }
@@ -52,34 +52,34 @@ std::string CommandPaths(const CLI::App& app, const std::string& path) {
 // What needs the coordinator is asked with a short deadline, so that a shell never hangs.
 constexpr char kBash[] = R"bash(# Completion for cherry. In ~/.bashrc: source <(cherry completion bash)
 _cherry() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path='' word words='' i
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} sofar='' word choices='' i
   local known='@PATHS@|'
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     [[ $word == -* ]] && continue
-    [[ $known == *"|${path:+$path }$word|"* ]] && path="${path:+$path }$word"
+    [[ $known == *"|${sofar:+$sofar }$word|"* ]] && sofar="${sofar:+$sofar }$word"
   done
   case $previous in
-    -o|--output) words='table wide json yaml name' ;;
+    -o|--output) choices='table wide json yaml name' ;;
     --home|--token-file|--tls-*) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    --state) words='pending starting running paused backoff succeeded failed cancelled' ;;
+    --state) choices='pending starting running paused backoff succeeded failed cancelled' ;;
   esac
-  if [[ -z $words ]]; then case $path in
-    '') words='@TOP@' ;;
+  if [[ -z $choices ]]; then case $sofar in
+    '') choices='@TOP@' ;;
 @CASES@  esac; fi
-  case "$path $previous" in
-    'get get') words='jobs workers checkpoints datasets presets events' ;;
-    'describe describe') words='job worker checkpoint' ;;
-    'completion completion') words='bash zsh' ;;
+  case "$sofar $previous" in
+    'get get') choices='jobs workers checkpoints datasets presets events' ;;
+    'describe describe') choices='job worker checkpoint' ;;
+    'completion completion') choices='bash zsh' ;;
     'submit '*|'data prepare '*)
       [[ $current == -* ]] || { COMPREPLY=($(compgen -f -- "$current")); return; } ;;
   esac
-  case "$path" in
+  case "$sofar" in
     watch|logs|metrics|explain|cancel|pause|resume|resubmit|generate)
-      [[ $current == -* ]] || words="$words $(cherry get jobs -o name --timeout 1s 2> /dev/null)" ;;
+      [[ $current == -* ]] || choices="$choices $(cherry get jobs -o name --timeout 1s 2> /dev/null)" ;;
   esac
-  [[ $current == -* ]] && words="$words @GLOBAL@"
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  [[ $current == -* ]] && choices="$choices @GLOBAL@"
+  COMPREPLY=($(compgen -W "$choices" -- "$current"))
 }
 complete -F _cherry cherry
 )bash";

@@ -171,7 +171,8 @@ absl::Status Submit(Context* context, const SubmitFlags& flags) {
     return InvalidField("ONE_FILE", "--request-id", "--request-id and --name are for one file",
                         "submit the files one by one");
   }
-  // Read everything before anything is sent: a mistake in the last file submits nothing.
+  // Everything is read, and asked about, before anything is submitted: a mistake in the last file submits
+  // nothing.
   std::vector<Submission> submissions;
   for (const std::string& file : flags.files) {
     Submission submission;
@@ -180,6 +181,13 @@ absl::Status Submit(Context* context, const SubmitFlags& flags) {
     ASSIGN_OR_RETURN(submission.jobs, ParseJobFile(text, submission.source));
     RETURN_IF_ERROR(ApplyFlags(*context, flags, &submission));
     submissions.push_back(std::move(submission));
+  }
+  if (submissions.size() > 1) {
+    SubmitFlags check = flags;
+    check.dry_run = true;
+    for (const Submission& submission : submissions) {
+      RETURN_IF_ERROR(Send(context, check, submission).status());
+    }
   }
   std::vector<v1::Job> jobs;
   for (const Submission& submission : submissions) {

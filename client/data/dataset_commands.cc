@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -116,10 +117,41 @@ absl::Status RegisterPrepared(const DataFlags& flags, const DatasetManifest& man
   return absl::OkStatus();
 }
 
+// Replacing a dataset takes it from the jobs that train on it, so they are asked for first. Without a
+// coordinator nobody can be asked, and the coordinator finds the difference when it is registered.
+absl::Status CheckNotInUse(const std::string& name, Context* context) {
+  ASSIGN_OR_RETURN(Client* const client, context->Connect());
+  v1::ListJobsRequest request;
+  for (const v1::Job::State state :
+       {v1::Job::PENDING, v1::Job::STARTING, v1::Job::RUNNING, v1::Job::PAUSED, v1::Job::BACKOFF}) {
+    request.add_states(state);
+  }
+  do {
+    const absl::StatusOr<v1::ListJobsResponse> page = client->ListJobs(request);
+    if (absl::IsUnavailable(page.status()) || absl::IsDeadlineExceeded(page.status())) {
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(page.status());
+    for (const v1::Job& job : page->jobs()) {
+      const v1::DataConfig& data = job.resolved().data();
+      if (absl::StartsWith(data.train(), name + "/") || absl::StartsWith(data.valid(), name + "/")) {
+        return Error(absl::StatusCode::kFailedPrecondition, "DATASET_IN_USE", "--force",
+                     absl::StrCat("--force: dataset '", name, "' is used by ", job.name()),
+                     "use another name, or wait for the job's end");
+      }
+    }
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return absl::OkStatus();
+}
+
 absl::Status RunPrepare(const std::shared_ptr<DataFlags>& flags, Context* context) {
   PrepareOptions options = flags->prepare;
   ASSIGN_OR_RETURN(options.data_root, Root(*flags, *context));
   RETURN_IF_ERROR(MakeDirectories(options.data_root));
+  if (options.force && !flags->no_register && Exists(absl::StrCat(options.data_root, "/", options.name))) {
+    RETURN_IF_ERROR(CheckNotInUse(options.name, context));
+  }
   const absl::Time start = absl::Now();
   Progress progress(&context->err(), context->terminal());
   ASSIGN_OR_RETURN(const DatasetManifest manifest, PrepareDataset(options, &progress));

@@ -13,7 +13,7 @@ namespace cherry::coordinator {
 
 absl::StatusOr<std::string> LoadOrCreateRootId(const std::string& root) {
   RETURN_IF_ERROR(MakeDirectories(root));
-  const std::string path = absl::StrCat(root, "/", kRootFile);
+  const std::string path = absl::StrCat(root, "/", kRootIdFile);
   if (!Exists(path)) {
     RETURN_IF_ERROR(WriteFileAtomically(path, absl::StrCat(NewUuid(), "\n")));
   }

@@ -10,8 +10,6 @@
 
 namespace cherry::coordinator {
 
-inline constexpr char kRootFile[] = ".cherry-root";
-
 // The content of `root`/.cherry-root; makes the root and the file when there is none.
 absl::StatusOr<std::string> LoadOrCreateRootId(const std::string& root);
 

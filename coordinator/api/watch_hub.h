@@ -32,6 +32,7 @@ inline std::string LogTopic(const std::string& uid) { return "log:" + uid; }
 class WatchHub {
  public:
   void Watch(const std::string& topic, const std::shared_ptr<Watcher>& watcher) {
+    Find(topic);  // Forgets those that are gone: what has ended may never notify again.
     const std::lock_guard<std::mutex> lock(mutex_);
     watchers_.emplace(topic, watcher);
   }

@@ -203,6 +203,14 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
                           absl::StrCat("rank: ", request_.rank(), " is not in 0..4095"),
                           "give the number of a rank of the job");
     }
+    for (const v1::Attempt& attempt : job.attempts()) {
+      if (attempt.epoch() == epoch && request_.rank() >= attempt.ranks_size()) {
+        return InvalidField("OUT_OF_RANGE", "rank",
+                            absl::StrCat("rank: attempt ", epoch, " has ", attempt.ranks_size(),
+                                         " ranks, no rank ", request_.rank()),
+                            "count from 0");
+      }
+    }
     log_ = {job.resolved().namespace_(), job.uid(), epoch, request_.rank()};
     if (request_.follow()) {
       services_.hub->Watch(LogTopic(log_.uid), shared_from_this());

@@ -191,8 +191,8 @@ void BlameHost(State* state, Decision* decision, const v1::Failure& failure) {
     return;
   }
   auto* failures = worker->record.mutable_failures();
-  while (!failures->empty() && FromProto(failures->Get(0)) + state->config.failure_memory <= decision->now) {
-    failures->DeleteSubrange(0, 1);
+  if (!failures->empty() && FromProto(*failures->rbegin()) >= decision->now) {
+    return;  // What took several ranks of a host at once is one failure.
   }
   *failures->Add() = ToProto(decision->now);
   worker->record.mutable_worker()->set_recent_failures(failures->size());

@@ -1,5 +1,7 @@
 #include "coordinator/core/core.h"
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -31,6 +33,9 @@ absl::Status NoWorker(const std::string& name) {
 
 absl::Status CheckDataset(const v1::Dataset& dataset) {
   RETURN_IF_ERROR(ValidateName(dataset.name(), "dataset.name"));
+  for (const v1::Split& split : dataset.splits()) {
+    RETURN_IF_ERROR(ValidateName(split.name(), "dataset.splits.name"));
+  }
   if (dataset.splits().empty()) {
     return InvalidField("FIELD_REQUIRED", "dataset.splits", "dataset.splits: none is given",
                         "register at least the split train");
@@ -49,10 +54,16 @@ absl::Status CheckDataset(const v1::Dataset& dataset) {
   return absl::OkStatus();
 }
 
+bool SameButForTime(v1::Dataset a, v1::Dataset b) {
+  a.clear_create_time();
+  b.clear_create_time();
+  return google::protobuf::util::MessageDifferencer::Equals(a, b);
+}
+
 // A live job must not find other data under the name it was checked against.
 absl::Status CheckNotInUse(const State& state, const v1::Dataset& dataset) {
   const auto known = state.datasets.find(dataset.name());
-  if (known == state.datasets.end() || known->second.manifest_hash() == dataset.manifest_hash()) {
+  if (known == state.datasets.end() || SameButForTime(known->second, dataset)) {
     return absl::OkStatus();
   }
   for (const auto& [uid, entry] : state.jobs) {
@@ -67,6 +78,17 @@ absl::Status CheckNotInUse(const State& state, const v1::Dataset& dataset) {
     }
   }
   return absl::OkStatus();
+}
+
+// What is told is kept for as long as the job.
+absl::Status CheckReason(const std::string& reason, absl::string_view field) {
+  constexpr size_t kMost = 1024;
+  if (reason.size() <= kMost) {
+    return absl::OkStatus();
+  }
+  return InvalidField("TOO_LONG", field,
+                      absl::StrCat(field, ": ", reason.size(), " bytes are more than ", kMost),
+                      "say it shorter");
 }
 
 }  // namespace
@@ -111,6 +133,7 @@ absl::StatusOr<v1::SubmitJobResponse> Core::SubmitJob(Decision* decision, const 
 
 absl::StatusOr<v1::Job> Core::CancelJob(Decision* decision, const Mutation& mutation,
                                         const v1::CancelJobRequest& request) {
+  RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));
   return ChangeJob(decision, mutation, request.name(), [&](JobEntry* entry) {
     return coordinator::CancelJob(&state_, decision, entry, request.reason(), request.now());
   });
@@ -118,6 +141,7 @@ absl::StatusOr<v1::Job> Core::CancelJob(Decision* decision, const Mutation& muta
 
 absl::StatusOr<v1::Job> Core::PauseJob(Decision* decision, const Mutation& mutation,
                                        const v1::PauseJobRequest& request) {
+  RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));
   return ChangeJob(decision, mutation, request.name(), [&](JobEntry* entry) {
     return coordinator::PauseJob(&state_, decision, entry, request.reason());
   });
@@ -125,6 +149,7 @@ absl::StatusOr<v1::Job> Core::PauseJob(Decision* decision, const Mutation& mutat
 
 absl::StatusOr<v1::Job> Core::ResumeJob(Decision* decision, const Mutation& mutation,
                                         const v1::ResumeJobRequest& request) {
+  RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));
   return ChangeJob(decision, mutation, request.name(), [&](JobEntry* entry) {
     return coordinator::ResumeJob(&state_, decision, entry, request.reason());
   });
@@ -132,6 +157,7 @@ absl::StatusOr<v1::Job> Core::ResumeJob(Decision* decision, const Mutation& muta
 
 absl::StatusOr<v1::Checkpoint> Core::ReportCheckpoint(Decision* decision, const Mutation& mutation,
                                                       const v1::ReportCheckpointRequest& request) {
+  RETURN_IF_ERROR(CheckReason(request.detail(), "detail"));
   return Mutate<v1::Checkpoint>(decision, mutation, [&]() -> absl::StatusOr<v1::Checkpoint> {
     ASSIGN_OR_RETURN(JobEntry * entry, FindByName(&state_, request.job()));
     RETURN_IF_ERROR(CheckMayChange(mutation.caller, *entry));

@@ -138,8 +138,8 @@ std::string WhyUnavailable(const State& state, const WorkerEntry& worker) {
 
 std::optional<Gang> PlaceGang(const State& state, const v1::JobSpec& resolved, Slots slots) {
   const std::vector<int> counts = FeasibleRanks(resolved);
-  for (const bool with_avoided : {false, true}) {
-    for (const Resources::Device device : DevicesOf(resolved.resources())) {
+  for (const Resources::Device device : DevicesOf(resolved.resources())) {
+    for (const bool with_avoided : {false, true}) {
       std::vector<Host> hosts = HostsFor(state, resolved.resources(), device, slots, with_avoided);
       const int available = CountSlots(hosts);
       for (const int count : counts) {

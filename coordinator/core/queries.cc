@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kPageDefault = 100;
 constexpr int kPageMost = 1000;
+constexpr size_t kPageBytes = size_t{4} << 20;  // A page ends early beyond it; a message has at most 16 MiB.
 
 std::string ArgumentsOf(const v1::ListJobsRequest& request) {
   const std::map<std::string, std::string> labels(request.labels().begin(), request.labels().end());
@@ -71,17 +72,19 @@ absl::StatusOr<v1::ListJobsResponse> ListJobs(const State& state, const v1::List
     place = state.by_arrival.lower_bound(before);
   }
   v1::ListJobsResponse response;
+  size_t bytes = 0;
   while (place != state.by_arrival.begin()) {
     --place;
     const JobEntry& entry = state.jobs.at(place->second);
     if (!Matches(entry.job(), request)) {
       continue;
     }
-    if (response.jobs_size() == size) {
+    if (response.jobs_size() == size || bytes > kPageBytes) {
       response.set_next_page_token(MakePageToken(arguments, absl::StrCat(place->first + 1)));
       break;
     }
     *response.add_jobs() = JobView(state, entry);
+    bytes += response.jobs().rbegin()->ByteSizeLong();
   }
   return response;
 }

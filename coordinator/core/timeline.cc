@@ -95,6 +95,9 @@ bool ApplyToJob(State* state, Decision* decision, JobEntry* entry, JobEvent even
     *entry->record.mutable_pending_since() = ToProto(decision->now);
     decision->dirty_queue = true;
   }
+  if (*to == v1::Job::PAUSED) {
+    decision->dirty_queue = true;  // Others may have waited behind it.
+  }
   if (IsTerminal(*to)) {
     *job.mutable_end_time() = ToProto(decision->now);
     decision->dirty_queue = true;

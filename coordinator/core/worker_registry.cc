@@ -127,6 +127,28 @@ void ForgetLost(State* state, Decision* decision) {
   }
 }
 
+// Until when the oldest failure counts against the host.
+absl::Time FailureEnd(const State& state, const WorkerEntry& worker) {
+  return worker.record.failures().empty()
+             ? absl::InfiniteFuture()
+             : FromProto(worker.record.failures(0)) + state.config.failure_memory;
+}
+
+void ForgetFailures(State* state, Decision* decision) {
+  for (auto& [name, worker] : state->workers) {
+    bool forgot = false;
+    while (FailureEnd(*state, worker) <= decision->now) {
+      worker.record.mutable_failures()->DeleteSubrange(0, 1);
+      forgot = true;
+    }
+    if (forgot) {
+      worker.record.mutable_worker()->set_recent_failures(worker.record.failures_size());
+      decision->dirty_queue = true;
+      Touch(decision, worker);
+    }
+  }
+}
+
 void FillWorker(const v1::Register& hello, absl::Time now, Worker* worker) {
   *worker->mutable_slots() = hello.slots();
   *worker->mutable_labels() = hello.labels();
@@ -223,11 +245,13 @@ void ExpireLeases(State* state, Decision* decision) {
     worker.occupants.clear();
   }
   ForgetLost(state, decision);
+  ForgetFailures(state, decision);
 }
 
 absl::Time NextLease(const State& state) {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [name, worker] : state.workers) {
+    next = std::min(next, FailureEnd(state, worker));
     if (worker.worker().state() != Worker::LOST) {
       next = std::min(next, worker.last_seen + state.config.lease);
     } else if (MayBeForgotten(worker)) {

@@ -115,6 +115,13 @@ struct Metrics::State {
 };
 
 JobSeries* Metrics::State::SeriesOf(const AttemptKey& key, const v1::StartAttempt& attempt) {
+  // Epochs of one job have the same labels, hence the same series: only the one that speaks may own them.
+  for (const auto& [other, series] : jobs) {
+    if (other.job_uid == key.job_uid && other.epoch != key.epoch) {
+      Remove(AttemptKey(other));
+      break;
+    }
+  }
   auto [found, added] = jobs.try_emplace(key);
   JobSeries& series = found->second;
   if (!added) {

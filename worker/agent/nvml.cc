@@ -2,7 +2,13 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/log.h"
 
 namespace cherry::worker {
@@ -63,6 +69,23 @@ std::vector<Gpu> List(const Nvml& nvml) {
 
 }  // namespace
 
+std::vector<Gpu> VisibleGpus(const std::vector<Gpu>& all, absl::string_view visible) {
+  std::vector<Gpu> gpus;
+  for (const absl::string_view name : absl::StrSplit(visible, ',')) {
+    const auto named = [&](const Gpu& gpu) {
+      size_t index = 0;
+      return absl::SimpleAtoi(name, &index) ? index == static_cast<size_t>(&gpu - all.data())
+                                            : !name.empty() && absl::StartsWith(gpu.uuid, name);
+    };
+    const auto found = std::find_if(all.begin(), all.end(), named);
+    if (found == all.end()) {
+      break;  // As CUDA reads it: the first name that means nothing ends the list.
+    }
+    gpus.push_back(*found);
+  }
+  return gpus;
+}
+
 std::vector<Gpu> FindGpus() {
   void* const library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -71,7 +94,8 @@ std::vector<Gpu> FindGpus() {
   Nvml nvml;
   std::vector<Gpu> gpus;
   if (LoadAll(library, &nvml) && nvml.init() == 0) {
-    gpus = List(nvml);
+    const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    gpus = visible == nullptr ? List(nvml) : VisibleGpus(List(nvml), visible);
     nvml.shutdown();
   }
   dlclose(library);

@@ -4,11 +4,16 @@
 
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "worker/agent/slots.h"
 
 namespace cherry::worker {
 
-// Empty without libnvidia-ml.so.1 or a working driver. Thread-safe.
+// Those that CUDA_VISIBLE_DEVICES=`visible` leaves: indices or beginnings of UUIDs, separated by commas.
+std::vector<Gpu> VisibleGpus(const std::vector<Gpu>& all, absl::string_view visible);
+
+// Those that this process may see, as its CUDA_VISIBLE_DEVICES says. Empty without libnvidia-ml.so.1 or a
+// working driver. Thread-safe.
 std::vector<Gpu> FindGpus();
 
 }  // namespace cherry::worker

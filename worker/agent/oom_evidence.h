@@ -23,6 +23,8 @@ class OomEvidence {
   // A process died of SIGKILL: true, and the evidence is used up, when a kill is counted that is not yet
   // used.
   bool Take();
+  // What has been counted so far was nobody's here.
+  void Forget() { used_ = Count(); }
 
  private:
   int64_t Count() const;

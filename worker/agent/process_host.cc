@@ -171,6 +171,9 @@ void ProcessHost::WaitForSomething() {
 }
 
 void ProcessHost::DoStart(const RankKey& key, const v1::StartRank& start) {
+  if (processes_.empty()) {
+    oom_.Forget();
+  }
   const std::string mark = absl::StrCat(config_.incarnation, "/", key.ToString());
   absl::StatusOr<std::shared_ptr<RankLog>> log = logs_->Open(key);
   absl::StatusOr<Child> child = log.ok() ? StartChild({config_.trainer, config_.arguments,

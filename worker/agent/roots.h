@@ -12,9 +12,6 @@
 
 namespace cherry::worker {
 
-// Holds a root's identity; the coordinator writes it.
-inline constexpr char kRootIdFile[] = ".cherry-root";
-
 struct RootPaths {
   std::string data;         // Absolute.
   std::string checkpoints;  // Absolute.

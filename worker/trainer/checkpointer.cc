@@ -24,10 +24,10 @@ std::string TokenizerPath(const v1::StartRank& start) {
 
 }  // namespace
 
-Checkpointer::Checkpointer(WorkerChannel* channel, const ModelShape& shape, absl::string_view processor,
+Checkpointer::Checkpointer(WorkerChannel* channel, const ModelShape& shape, const Device& device,
                            HostState buffers)
     : channel_(channel),
-      processor_(processor),
+      device_(device),
       config_(HfConfig(shape, channel->start().attempt().spec().train().sequence_length())),
       tokenizer_(TokenizerPath(channel->start())) {
   if (channel->start().rank() == 0) {
@@ -48,9 +48,9 @@ Manifest Checkpointer::MakeManifest(const RunState& run) const {
   manifest.tokens = run.tokens;
   manifest.sample_cursor = run.sample_cursor;
   manifest.world_size = attempt.world_size();
-  manifest.threads_per_rank = start.threads();
+  manifest.threads_per_rank = device_.threads;
   manifest.deterministic = attempt.spec().train().deterministic();
-  manifest.processor = processor_;
+  manifest.processor = device_.processor;
   manifest.code_version = start.code_version();
   manifest.loss = run.loss;
   manifest.valid_loss = run.valid_loss;

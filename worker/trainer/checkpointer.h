@@ -7,12 +7,12 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "common/model_plan.h"
 #include "worker/checkpoint/saver.h"
 #include "worker/model/parameters.h"
 #include "worker/optim/adamw.h"
 #include "worker/trainer/channel.h"
+#include "worker/trainer/device.h"
 #include "worker/trainer/progress.h"
 
 namespace cherry::trainer {
@@ -20,9 +20,8 @@ namespace cherry::trainer {
 // Used by the loop's thread alone. On other ranks than 0 every call does nothing.
 class Checkpointer {
  public:
-  // `buffers` are those of MakeHostState, `processor` is Device's. `channel` must outlive this object.
-  Checkpointer(WorkerChannel* channel, const ModelShape& shape, absl::string_view processor,
-               HostState buffers);
+  // `buffers` are those of MakeHostState, made on `device`. `channel` must outlive this object.
+  Checkpointer(WorkerChannel* channel, const ModelShape& shape, const Device& device, HostState buffers);
 
   // Copies the state of run.step and begins to write it; waits first for a save under way. Returns the
   // seconds that this took. `final`: the job may succeed once it is committed.
@@ -39,7 +38,7 @@ class Checkpointer {
   absl::Status Report(const SaveRequest& request, const SavedCheckpoint& saved);
 
   WorkerChannel* const channel_;
-  const std::string processor_;
+  const Device device_;
   const std::string config_;
   const std::string tokenizer_;
   int64_t last_step_ = -1;        // Of the last Save; -1 before the first.

@@ -20,6 +20,7 @@ struct Device {
   const CudaApi* cuda = nullptr;  // Null on a CPU.
   // What the bits of a result depend on: InstructionSet() of a CPU, the name of a GPU.
   std::string processor;
+  int threads = 1;
   double peak_flops = 0.0;  // A second, of dense bf16 products; 0 when it is not known.
 };
 

@@ -74,7 +74,11 @@ TrainingLoop::TrainingLoop(const LoopParts& parts, RunState* run)
                 FlopsPerToken(parts.recipe->model().shape(), spec_.train().sequence_length()),
                 parts.device.peak_flops * parts.gang->world_size) {}
 
-TrainingLoop::~TrainingLoop() { parts_.recipe->model().parameters().SetGradientHook(nullptr); }
+TrainingLoop::~TrainingLoop() {
+  parts_.recipe->model().parameters().SetGradientHook(nullptr);
+  // After an error sums may still be under way, in memory that goes with the model.
+  parts_.gang->gradients.reset();
+}
 
 absl::Status TrainingLoop::Run() {
   parts_.channel->SendPhase(v1::PhaseReport::STEPPING, run_->step);

@@ -25,7 +25,8 @@ std::string FirstLine(absl::string_view text) { return std::string(text.substr(0
 absl::Status FromTorch(const c10::Error& error) {
   const std::string what = FirstLine(error.what_without_backtrace());
   // The CPU's allocator has no exception type of its own.
-  if (absl::StrContains(what, "DefaultCPUAllocator") || absl::StrContains(what, "out of memory")) {
+  if (absl::StrContains(what, "DefaultCPUAllocator") || absl::StrContains(what, "out of memory") ||
+      absl::StrContains(what, "ALLOC_FAILED")) {
     return OutOfMemory(what);
   }
   if (absl::StrContains(what, "CUDA error") || absl::StrContains(what, "CUBLAS") ||

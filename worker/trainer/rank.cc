@@ -1,5 +1,6 @@
 #include "worker/trainer/rank.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,12 +38,35 @@ absl::StatusOr<Device> SetUp(const v1::StartRank& start) {
     // A container may have been given other cores since; the run is right, only slower.
     LogWarning(pinned.message());
   }
-  ASSIGN_OR_RETURN(const Device device, OpenDevice(start.slot()));
+  ASSIGN_OR_RETURN(Device device, OpenDevice(start.slot()));
+  device.threads = start.threads();
   if (start.attempt().spec().train().deterministic()) {
     RETURN_IF_ERROR(SetUpDeterminism());
   }
   SetUpThreads(start.threads());
   return device;
+}
+
+// A manifest speaks for all ranks: they compute alike, with as many threads as the rank with the fewest
+// cores.
+absl::Status AgreeOnArithmetic(Gang* gang, Device* device) {
+  std::vector<double> threads(static_cast<size_t>(gang->world_size), 0.0);
+  threads[static_cast<size_t>(gang->rank)] = device->threads;
+  RETURN_IF_ERROR(gang->control->AllReduceSum(absl::MakeSpan(threads)));
+  device->threads = static_cast<int>(*std::min_element(threads.begin(), threads.end()));
+  constexpr size_t kLongestName = 128;
+  std::string name = device->processor;
+  name.resize(kLongestName);
+  const std::string own = name;
+  RETURN_IF_ERROR(gang->control->Broadcast(absl::MakeSpan(name.data(), name.size()), 0));
+  const absl::Status alike =
+      name == own ? absl::OkStatus()
+                  : Error(absl::StatusCode::kFailedPrecondition, "EXACT_IMPOSSIBLE", "train.deterministic",
+                          absl::StrCat("train.deterministic: rank 0 has the processor ", name.c_str(),
+                                       ", rank ", gang->rank, " has ", own.c_str()),
+                          "select hosts of one kind with resources.node_selector, or use "
+                          "train.deterministic: false");
+  return AgreeOn(alike, gang->control.get());
 }
 
 absl::StatusOr<Data> OpenData(const v1::StartRank& start) {
@@ -109,13 +133,13 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   ShowMemoryPlan(channel, recipe->model().shape(), device.cuda != nullptr);
   AdamW optimizer(&parameters, OptimizerOptions(spec.train().optimizer()));
   HostState buffers = MakeHostState(parameters);
-  ASSIGN_OR_RETURN(const StartingPoint start, FindStart(channel, gang, device.processor, &buffers));
+  ASSIGN_OR_RETURN(const StartingPoint start, FindStart(channel, gang, device, &buffers));
   if (start.weights) {
     CopyFromHost(buffers, &parameters, start.moments ? &optimizer : nullptr);
   }
   optimizer.set_step(start.run.step);
   *run = start.run;
-  Checkpointer checkpointer(channel, recipe->model().shape(), device.processor, std::move(buffers));
+  Checkpointer checkpointer(channel, recipe->model().shape(), device, std::move(buffers));
   LoopParts parts;
   parts.channel = channel;
   parts.gang = gang;
@@ -125,7 +149,12 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   parts.checkpointer = &checkpointer;
   parts.train = data->train.get();
   parts.valid = data->valid.get();
-  return TrainingLoop(parts, run).Run();
+  const absl::Status status = Guard([&] { return TrainingLoop(parts, run).Run(); });
+  if (!status.ok()) {
+    // A save under way is still written, in its own time.
+    channel->SendPhase(v1::PhaseReport::FINISHING, run->step);
+  }
+  return status;
 }
 
 absl::Status Train(WorkerChannel* channel, RunState* run) {
@@ -133,11 +162,15 @@ absl::Status Train(WorkerChannel* channel, RunState* run) {
   LogInfo(absl::StrCat("rank ", start.rank(), " of ", start.attempt().world_size(), " of ",
                        start.attempt().job_name(), ", epoch ", start.attempt().attempt().epoch(), ", ",
                        start.threads(), " threads"));
-  ASSIGN_OR_RETURN(const Device device, SetUp(start));
+  ASSIGN_OR_RETURN(Device device, SetUp(start));
   LogInfo(absl::StrCat("computes on ", device.processor));
   RETURN_IF_ERROR(CheckDivisible(start.attempt()));
   channel->SendPhase(v1::PhaseReport::RENDEZVOUS, 0);
   ASSIGN_OR_RETURN(Gang gang, FormGang(start, device, channel));
+  if (start.attempt().spec().train().deterministic()) {
+    RETURN_IF_ERROR(AgreeOnArithmetic(&gang, &device));
+    SetUpThreads(device.threads);
+  }
   return TrainWith(channel, device, &gang, run);
 }
 

@@ -38,13 +38,22 @@ absl::Status Verify(const v1::StartRank& start, const v1::Checkpoint& checkpoint
 
 // A root that is away must not be taken for checkpoints that are gone: that would begin from nothing.
 absl::Status CheckRoot(const v1::StartRank& start) {
-  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(start.checkpoint_root());
-  if (names.ok()) {
+  const absl::StatusOr<std::string> id = ReadFile(absl::StrCat(start.checkpoint_root(), "/", kRootIdFile));
+  if (id.ok()) {
     return absl::OkStatus();
   }
   return Error(absl::StatusCode::kUnavailable, "CHECKPOINT_UNREADABLE", "checkpoint",
-               absl::StrCat("the checkpoint root cannot be read: ", names.status().message()),
+               absl::StrCat("the checkpoint root cannot be read: ", id.status().message()),
                "mount the checkpoint root of the cluster on this worker");
+}
+
+// Gone or damaged, it will never be read again; anything else may pass, and must not cost the checkpoint.
+bool IsCorrupt(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsNotFound(status); }
+
+absl::Status Unreadable(const v1::Checkpoint& checkpoint, const absl::Status& status) {
+  return Error(absl::StatusCode::kUnavailable, "CHECKPOINT_UNREADABLE", "checkpoint",
+               absl::StrCat("checkpoint of step ", checkpoint.step(), " cannot be read: ", status.message()),
+               "check the checkpoint root on this worker; the job goes on from it when it can be read");
 }
 
 // Index in `resume` of the first sound one, or -1. On rank 0.
@@ -61,10 +70,18 @@ absl::StatusOr<int> ChooseCheckpoint(WorkerChannel* channel) {
     if (sound.ok()) {
       return i;
     }
+    if (!IsCorrupt(sound)) {
+      return Unreadable(checkpoint, sound);
+    }
     const std::string message =
         absl::StrCat("checkpoint of step ", checkpoint.step(), " is not sound: ", sound.message());
     LogWarning(message);
     channel->SendNote("CheckpointCorrupt", message, checkpoint.step());
+  }
+  if (attempt.spec().has_continue_()) {
+    return Error(absl::StatusCode::kDataLoss, "CHECKPOINT_CORRUPT", "continue",
+                 absl::StrCat("continue: no checkpoint of ", attempt.spec().continue_().job(), " is sound"),
+                 "name a job with a sound checkpoint; `cherry checkpoint verify` tells which are");
   }
   const std::string message = "no checkpoint is sound: starting from the beginning";
   LogWarning(message);
@@ -92,7 +109,7 @@ absl::Status CannotStayExact(absl::string_view what, absl::string_view was, absl
                remedy);
 }
 
-absl::Status CheckExact(const v1::StartRank& start, absl::string_view processor, const Manifest& manifest) {
+absl::Status CheckExact(const v1::StartRank& start, const Device& device, const Manifest& manifest) {
   if (!start.attempt().spec().train().deterministic() || !manifest.deterministic) {
     return absl::OkStatus();
   }
@@ -101,24 +118,24 @@ absl::Status CheckExact(const v1::StartRank& start, absl::string_view processor,
     return CannotStayExact("world size", absl::StrCat(manifest.world_size), absl::StrCat(world_size),
                            "give resources.ranks the first number, or train.deterministic: false");
   }
-  if (manifest.threads_per_rank != start.threads()) {
+  if (manifest.threads_per_rank != device.threads) {
     return CannotStayExact(
-        "threads per rank", absl::StrCat(manifest.threads_per_rank), absl::StrCat(start.threads()),
+        "threads per rank", absl::StrCat(manifest.threads_per_rank), absl::StrCat(device.threads),
         "use workers with slots of the first number of cores, or train.deterministic: false");
   }
-  if (manifest.processor != processor) {
+  if (manifest.processor != device.processor) {
     return CannotStayExact(
-        "processor", manifest.processor, processor,
+        "processor", manifest.processor, device.processor,
         "select such hosts with resources.node_selector, or use train.deterministic: false");
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<StartingPoint> LoadResume(const v1::StartRank& start, const v1::Checkpoint& checkpoint,
-                                         absl::string_view processor, HostState* state) {
+                                         const Device& device, HostState* state) {
   ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, checkpoint));
   ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(directory));
-  RETURN_IF_ERROR(CheckExact(start, processor, manifest));
+  RETURN_IF_ERROR(CheckExact(start, device, manifest));
   RETURN_IF_ERROR(LoadWeights(directory, state));
   RETURN_IF_ERROR(LoadMoments(directory, state));
   StartingPoint point;
@@ -153,10 +170,10 @@ absl::StatusOr<StartingPoint> LoadFrom(const v1::StartRank& start, HostState* st
   return point;
 }
 
-absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, absl::string_view processor,
+absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, const Device& device,
                                    HostState* state) {
   if (chosen >= 0) {
-    return LoadResume(start, start.attempt().resume(chosen), processor, state);
+    return LoadResume(start, start.attempt().resume(chosen), device, state);
   }
   if (start.attempt().has_from()) {
     return LoadFrom(start, state);
@@ -166,7 +183,7 @@ absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, absl:
 
 }  // namespace
 
-absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, absl::string_view processor,
+absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, const Device& device,
                                         HostState* state) {
   const v1::StartRank& start = channel->start();
   Collective* collective = gang->checkpoint.get();
@@ -181,7 +198,7 @@ absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, absl
   RETURN_IF_ERROR(AgreeOn(chosen.status(), collective));
   double shared = gang->rank == 0 ? *chosen : 0.0;
   RETURN_IF_ERROR(collective->AllReduceSum(absl::MakeSpan(&shared, 1)));
-  absl::StatusOr<StartingPoint> point = Load(start, static_cast<int>(shared), processor, state);
+  absl::StatusOr<StartingPoint> point = Load(start, static_cast<int>(shared), device, state);
   RETURN_IF_ERROR(AgreeOn(point.status(), collective));
   return point;
 }

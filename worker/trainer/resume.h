@@ -3,9 +3,9 @@
 #define CHERRY_WORKER_TRAINER_RESUME_H_
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "worker/checkpoint/state.h"
 #include "worker/trainer/channel.h"
+#include "worker/trainer/device.h"
 #include "worker/trainer/gang.h"
 #include "worker/trainer/progress.h"
 
@@ -21,7 +21,7 @@ struct StartingPoint {
 // each other is reported as CheckpointCorrupt. All ranks then load that one into `state`. Errors: the
 // checkpoint of `from` is not sound; an exact run that could not go on exactly (another world size, number of
 // threads or processor) EXACT_RESUME_IMPOSSIBLE.
-absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, absl::string_view processor,
+absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, const Device& device,
                                         HostState* state);
 
 }  // namespace cherry::trainer

@@ -14,6 +14,7 @@
 #include "common/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {
@@ -173,8 +174,8 @@ TEST(TokenizerTest, DecodingAnEncodedTextGivesTheTextBack) {
 // The file must mean the same to Hugging Face's Python side, which exported checkpoints are opened with.
 TEST(TokenizerTest, TransformersGivesTheSameIdsAndTexts) {
   const Tokenizer tokenizer = Trained();
-  const std::string directory = absl::StrCat(::testing::TempDir(), "/transformers");
-  ASSERT_TRUE(MakeDirectories(directory).ok());
+  const TestDirectory own;
+  const std::string& directory = own.path();
   ASSERT_TRUE(tokenizer.Save(directory + "/tokenizer.json").ok());
   std::mt19937 random(13);
   std::string cases;
@@ -230,7 +231,8 @@ TEST(TokenizerTest, TrainingIsTheSameInAnyOrderAndOnAnyThreads) {
 
 TEST(TokenizerTest, SavedAndLoadedItIsTheSame) {
   const Tokenizer tokenizer = Trained();
-  const std::string path = absl::StrCat(::testing::TempDir(), "/tokenizer.json");
+  const TestDirectory directory;
+  const std::string path = directory.path() + "/tokenizer.json";
   ASSERT_TRUE(tokenizer.Save(path).ok());
   const auto loaded = Tokenizer::Load(path);
   ASSERT_TRUE(loaded.ok()) << loaded.status();

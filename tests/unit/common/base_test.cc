@@ -16,22 +16,10 @@
 #include "common/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/test_directory.h"
 
 namespace cherry {
 namespace {
-
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string pattern = ::testing::TempDir() + "cherryXXXXXX";
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TempDirectory() { Drop(RemoveTree(path_)); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 TEST(StatusTest, CarriesReasonFieldAndRemedyThroughAnnotation) {
   const absl::Status status =
@@ -70,7 +58,7 @@ TEST(IdsTest, ResourceNamesParseBack) {
 }
 
 TEST(FileTest, AtomicWriteReplacesAndLeavesNoTemporary) {
-  TempDirectory temp;
+  TestDirectory temp;
   const std::string path = temp.path() + "/a";
   ASSERT_TRUE(WriteFileAtomically(path, "one").ok());
   ASSERT_TRUE(WriteFileAtomically(path, "two").ok());
@@ -79,13 +67,13 @@ TEST(FileTest, AtomicWriteReplacesAndLeavesNoTemporary) {
 }
 
 TEST(FileTest, ReadRefusesMoreThanItsBound) {
-  TempDirectory temp;
+  TestDirectory temp;
   ASSERT_TRUE(WriteFileAtomically(temp.path() + "/a", "12345").ok());
   EXPECT_EQ(ReadFile(temp.path() + "/a", 4).status().code(), absl::StatusCode::kOutOfRange);
 }
 
 TEST(FileTest, PathsThatLeaveTheRootAreRefused) {
-  TempDirectory temp;
+  TestDirectory temp;
   ASSERT_TRUE(MakeDirectories(temp.path() + "/top/inside").ok());
   ASSERT_TRUE(WriteFileAtomically(temp.path() + "/secret", "x").ok());
   ASSERT_EQ(symlink("../secret", (temp.path() + "/top/link").c_str()), 0);
@@ -97,7 +85,7 @@ TEST(FileTest, PathsThatLeaveTheRootAreRefused) {
 }
 
 TEST(FileTest, RemoveTreeDoesNotFollowLinks) {
-  TempDirectory temp;
+  TestDirectory temp;
   ASSERT_TRUE(MakeDirectories(temp.path() + "/keep").ok());
   ASSERT_TRUE(WriteFileAtomically(temp.path() + "/keep/file", "x").ok());
   ASSERT_TRUE(MakeDirectories(temp.path() + "/gone").ok());
@@ -111,7 +99,7 @@ TEST(FileTest, RemoveTreeDoesNotFollowLinks) {
 TEST(HashTest, MatchesThePublishedVector) { EXPECT_EQ(HashBytes(""), "99aa06d3014798d86001c324468d497f"); }
 
 TEST(HashTest, FileAndPiecesEqualTheWhole) {
-  TempDirectory temp;
+  TestDirectory temp;
   const std::string bytes(3'000'000, 'x');
   ASSERT_TRUE(WriteFileAtomically(temp.path() + "/a", bytes).ok());
   Hasher hasher;

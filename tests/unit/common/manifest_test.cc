@@ -14,6 +14,7 @@
 #include "common/hash.h"
 #include "common/status.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "tests/test_directory.h"
 
 namespace cherry {
 namespace {
@@ -89,14 +90,10 @@ TEST(ManifestTest, NamesWhatIsMissingOrWrong) {
 class VerifyCheckpointTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char path[] = "/tmp/cherry-manifest-test-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    directory_ = path;
     Write("model.safetensors", "model");
     Write("config.json", "{}");
     Write(kManifestFile, ManifestToJson(MakeManifest()));
   }
-  void TearDown() override { Drop(RemoveTree(directory_)); }
 
   void Write(const std::string& name, const std::string& bytes) {
     ASSERT_TRUE(WriteFileAtomically(directory_ + "/" + name, bytes).ok());
@@ -107,7 +104,8 @@ class VerifyCheckpointTest : public ::testing::Test {
     return std::string(status.message());
   }
 
-  std::string directory_;
+  const TestDirectory own_;
+  const std::string directory_ = own_.path();
 };
 
 TEST_F(VerifyCheckpointTest, AWholeDirectoryIsSound) {

@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 
 namespace cherry {
 namespace {
@@ -20,13 +21,7 @@ using ::testing::HasSubstr;
 
 class SafetensorsTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char path[] = "/tmp/cherry-safetensors-test-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    directory_ = path;
-    path_ = directory_ + "/t.safetensors";
-  }
-  void TearDown() override { Drop(RemoveTree(directory_)); }
+  void SetUp() override { path_ = directory_ + "/t.safetensors"; }
 
   // A file with this header and `data_bytes` zero bytes behind it.
   void WriteRaw(const std::string& header, size_t data_bytes) {
@@ -49,7 +44,8 @@ class SafetensorsTest : public ::testing::Test {
                                        {"b", "I64", {2}, b_.data(), 16},
                                        {"empty", "F32", {0, 4}, nullptr, 0},
                                        {"scalar", "F32", {}, a_.data(), 4}};
-  std::string directory_;
+  const TestDirectory own_;
+  const std::string directory_ = own_.path();
   std::string path_;
 };
 

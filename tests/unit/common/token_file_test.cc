@@ -11,6 +11,7 @@
 
 #include "common/file.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 
 namespace cherry {
 namespace {
@@ -20,13 +21,7 @@ using ::testing::HasSubstr;
 
 class TokenFileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "/token-file-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    prefix_ = directory_ + "/tokens";
-  }
-  void TearDown() override { ASSERT_TRUE(RemoveTree(directory_).ok()); }
+  void SetUp() override { prefix_ = directory_ + "/tokens"; }
 
   void Write(int bytes_per_token, const std::vector<std::vector<int32_t>>& documents) {
     auto writer = TokenFileWriter::Create(prefix_, bytes_per_token);
@@ -42,7 +37,8 @@ class TokenFileTest : public ::testing::Test {
   }
   absl::Status OpenStatus() { return TokenFile::Open(prefix_).status(); }
 
-  std::string directory_;
+  const TestDirectory own_;
+  const std::string directory_ = own_.path();
   std::string prefix_;
 };
 

@@ -23,6 +23,7 @@
 #include "common/rpc_status.h"
 #include "common/status.h"
 #include "coordinator/api/server.h"
+#include "tests/test_directory.h"
 
 namespace cherry::coordinator {
 
@@ -35,17 +36,7 @@ inline absl::Status FromGrpc(const grpc::Status& status) {
 
 class Api : public ::testing::Test {
  protected:
-  Api() {
-    const char* base = std::getenv("TMPDIR");
-    std::string pattern = absl::StrCat(base == nullptr ? "/tmp" : base, "/cherry-api-XXXXXX");
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    home_ = pattern;
-    Start();
-  }
-  ~Api() override {
-    server_.reset();
-    Drop(RemoveTree(home_));
-  }
+  Api() { Start(); }
 
   void Start() {
     ServerOptions options;
@@ -136,7 +127,8 @@ class Api : public ::testing::Test {
     return request;
   }
 
-  std::string home_;
+  const TestDirectory own_;
+  const std::string home_ = own_.path();
   std::string token_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;

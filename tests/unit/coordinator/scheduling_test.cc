@@ -50,6 +50,17 @@ TEST_F(Scheduling, TheFewestHostsAreUsed) {
   }
 }
 
+TEST_F(Scheduling, PausingTheFirstInTheQueueLetsTheNextOneGo) {
+  AddWorker("w0", 2);
+  Submit(PretrainSpec("runs", 1));
+  const std::string head = Submit(PretrainSpec("head", 2));
+  const std::string next = Submit(PretrainSpec("next", 1));
+  EXPECT_EQ(StateOf(next), v1::Job::PENDING);
+  ASSERT_TRUE(TryPause(head).ok());
+  EXPECT_EQ(StateOf(head), v1::Job::PAUSED);
+  EXPECT_EQ(StateOf(next), v1::Job::STARTING);
+}
+
 TEST_F(Scheduling, PriorityComesBeforeArrival) {
   const std::string low = Submit(PretrainSpec("low", 2));
   v1::JobSpec spec = PretrainSpec("high", 2);
@@ -207,6 +218,17 @@ TEST_F(Scheduling, AHostThatFailsRepeatedlyIsAvoidedWhenThereIsAnother) {
   Beat("w1");
   Tick();
   EXPECT_EQ(Newest(uid).ranks(0).worker(), "w1");
+}
+
+TEST_F(Scheduling, AHostsFailuresAreForgottenInTimeAndOneCrashIsOne) {
+  AddWorker("w0", 2);
+  const std::string uid = Submit(PretrainSpec("a", 2));
+  RunTo(uid, 1);
+  AdvanceAndTick(absl::Minutes(1));  // The lease of both ranks ends at once.
+  EXPECT_EQ(StateOf(uid), v1::Job::BACKOFF);
+  EXPECT_EQ(core_->GetWorker("w0")->recent_failures(), 1);
+  AdvanceAndTick(absl::Hours(1));
+  EXPECT_EQ(core_->GetWorker("w0")->recent_failures(), 0);
 }
 
 }  // namespace

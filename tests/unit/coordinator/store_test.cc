@@ -20,6 +20,7 @@
 #include "coordinator/api/log_store.h"
 #include "coordinator/api/roles.h"
 #include "coordinator/api/token.h"
+#include "tests/test_directory.h"
 
 namespace cherry::coordinator {
 namespace {
@@ -30,14 +31,8 @@ using ::testing::SizeIs;
 
 class Directory : public ::testing::Test {
  protected:
-  Directory() {
-    const char* base = std::getenv("TMPDIR");
-    std::string pattern = absl::StrCat(base == nullptr ? "/tmp" : base, "/cherry-store-XXXXXX");
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    path_ = pattern;
-  }
-  ~Directory() override { Drop(RemoveTree(path_)); }
-  std::string path_;
+  const TestDirectory directory_;
+  const std::string path_ = directory_.path();
 };
 
 class Stores : public Directory {

@@ -136,6 +136,66 @@ TEST_F(Submits, ADatasetInUseIsNotReplacedByOtherContent) {
     return core_->RegisterDataset(decision, NewMutation("RegisterDataset"), request);
   });
   EXPECT_EQ(InfoOf(refused.status()).reason(), "DATASET_IN_USE");
+  // Nor by a record that only claims to have the same content.
+  *request.mutable_dataset() = *core_->GetDataset("ko");
+  request.mutable_dataset()->mutable_splits(0)->set_bin_hash("another");
+  const auto claimed = Do([&](Decision* decision) {
+    return core_->RegisterDataset(decision, NewMutation("RegisterDataset"), request);
+  });
+  EXPECT_EQ(InfoOf(claimed.status()).reason(), "DATASET_IN_USE");
+  *request.mutable_dataset() = *core_->GetDataset("ko");
+  EXPECT_TRUE(Do([&](Decision* decision) {
+                return core_->RegisterDataset(decision, NewMutation("RegisterDataset"), request);
+              }).ok());
+}
+
+TEST_F(Submits, ASplitsNameIsNoPath) {
+  v1::RegisterDatasetRequest request;
+  *request.mutable_dataset() = *core_->GetDataset("ko");
+  request.mutable_dataset()->mutable_splits(0)->set_name("../../etc/x");
+  const auto refused = Do([&](Decision* decision) {
+    return core_->RegisterDataset(decision, NewMutation("RegisterDataset"), request);
+  });
+  EXPECT_EQ(InfoOf(refused.status()).field(), "dataset.splits.name") << refused.status();
+}
+
+TEST_F(Submits, WhatIsKeptForEverIsShort) {
+  const std::string uid = Submit(PretrainSpec("a", 1));
+  v1::CancelJobRequest cancel;
+  cancel.set_name(Job(uid).name());
+  cancel.set_reason(std::string(5000, 'x'));
+  const auto refused =
+      Do([&](Decision* decision) { return core_->CancelJob(decision, NewMutation("CancelJob"), cancel); });
+  EXPECT_EQ(InfoOf(refused.status()).field(), "reason") << refused.status();
+  v1::JobSpec spec = PretrainSpec("b", 1);
+  (*spec.mutable_resources()->mutable_node_selector())["zone"] = std::string(64, 'x');
+  EXPECT_EQ(InfoOf(TrySubmit(spec).status()).field(), "resources.node_selector");
+}
+
+TEST_F(Submits, APageOfLargeJobsEndsEarly) {
+  v1::JobSpec spec = PretrainSpec("job", 1);
+  for (int i = 0; i < 32; ++i) {
+    (*spec.mutable_labels())[absl::StrCat(std::string(50, 'k'), i)] = std::string(60, 'x');
+  }
+  constexpr int kJobs = 900;
+  for (int i = 0; i < kJobs; ++i) {
+    spec.set_name(absl::StrCat("job-", i));
+    Submit(spec);
+  }
+  v1::ListJobsRequest request;
+  request.set_page_size(1000);
+  int jobs = 0;
+  int pages = 0;
+  do {
+    const auto page = core_->ListJobs(request);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LT(page->ByteSizeLong(), size_t{5} << 20);
+    request.set_page_token(page->next_page_token());
+    jobs += page->jobs_size();
+    ++pages;
+  } while (!request.page_token().empty());
+  EXPECT_EQ(jobs, kJobs);
+  EXPECT_GE(pages, 2);
 }
 
 TEST_F(Submits, AWorkerOfAnotherApiVersionIsRefused) {

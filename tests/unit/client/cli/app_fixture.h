@@ -14,6 +14,7 @@
 #include "client/cli/app.h"
 #include "common/file.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 #include "tests/unit/client/cli/fake_client.h"
 
 namespace cherry::client {
@@ -21,13 +22,10 @@ namespace cherry::client {
 class AppTest : public testing::Test {
  protected:
   AppTest() {
-    char name[] = "/tmp/cherry-app-test-XXXXXX";
-    directory_ = mkdtemp(name);
     setenv("CHERRY_HOME", directory_.c_str(), 1);
     unsetenv("CHERRY_COORDINATOR");
     Write("job.yaml", "kind: pretrain\nname: ko-base\ndata: {train: ko/train, valid: ko/valid}\n");
   }
-  ~AppTest() override { Drop(RemoveTree(directory_)); }
 
   int Run(const std::vector<std::string>& args, bool terminal = false) {
     std::ostringstream out, err;
@@ -74,7 +72,8 @@ class AppTest : public testing::Test {
   }
 
   FakeCluster cluster_;
-  std::string directory_;
+  const TestDirectory own_;
+  const std::string directory_ = own_.path();
   std::string out_, err_;
 };
 

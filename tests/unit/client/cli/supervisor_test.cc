@@ -18,6 +18,7 @@
 #include "client/cli/local_state.h"
 #include "common/file.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {
@@ -26,8 +27,6 @@ namespace {
 class SupervisorTest : public testing::Test {
  protected:
   SupervisorTest() {
-    char name[] = "/tmp/cherry-supervisor-test-XXXXXX";
-    directory_ = mkdtemp(name);
     EXPECT_EQ(pipe(pipe_), 0);
     // So that this process sees and reaps whatever a killed supervisor would leave behind.
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -39,7 +38,6 @@ class SupervisorTest : public testing::Test {
     }
     close(pipe_[0]);
     close(pipe_[1]);
-    Drop(RemoveTree(directory_));
   }
 
   // A daemon that says "NAME PID" and then runs `script`. `say X` in it writes the line "X".
@@ -90,7 +88,8 @@ class SupervisorTest : public testing::Test {
     return status;
   }
 
-  std::string directory_;
+  const TestDirectory own_;
+  const std::string directory_ = own_.path();
   int pipe_[2] = {-1, -1};
   pid_t supervisor_ = 0;
 };
@@ -160,8 +159,8 @@ TEST_F(SupervisorTest, DaemonsDieWithAKilledSupervisor) {
 }
 
 TEST(LocalState, OneSupervisorAHome) {
-  char name[] = "/tmp/cherry-local-test-XXXXXX";
-  const std::string home = mkdtemp(name);
+  const TestDirectory directory;
+  const std::string& home = directory.path();
   EXPECT_FALSE(RunningSupervisor(home)->has_value());
   int ready[2];
   int done[2];
@@ -182,12 +181,11 @@ TEST(LocalState, OneSupervisorAHome) {
   waitpid(holder, &status, 0);
   EXPECT_EQ(status, 0);
   EXPECT_FALSE(RunningSupervisor(home)->has_value());
-  Drop(RemoveTree(home));
 }
 
 TEST(LocalState, IsReadBack) {
-  char name[] = "/tmp/cherry-local-test-XXXXXX";
-  const std::string home = mkdtemp(name);
+  const TestDirectory directory;
+  const std::string& home = directory.path();
   LocalState state;
   state.port = 7170;
   state.slots = 3;
@@ -200,7 +198,6 @@ TEST(LocalState, IsReadBack) {
   EXPECT_EQ(read->coordinator, 12);
   RemoveLocalState(home);
   EXPECT_FALSE(ReadLocalState(home).ok());
-  Drop(RemoveTree(home));
 }
 
 TEST(LocalState, NamesAPortThatIsTaken) {

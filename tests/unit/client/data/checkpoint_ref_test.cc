@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/status.h"
-#include "tests/unit/client/data/test_directory.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {

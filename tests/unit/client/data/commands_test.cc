@@ -14,7 +14,7 @@
 #include "common/hash.h"
 #include "common/manifest.h"
 #include "common/status.h"
-#include "tests/unit/client/data/test_directory.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {
@@ -227,6 +227,21 @@ TEST_F(CommandsTest, ExportTakesADirectoryWithoutACoordinator) {
   EXPECT_EQ(Run(absl::StrCat("checkpoint export ", path, " --output ", output, " --format cherry")),
             kExitInvalid);
   EXPECT_THAT(InfoOf(result_).remedy(), HasSubstr("--force"));
+}
+
+TEST_F(CommandsTest, ADatasetThatAJobTrainsOnIsNotReplaced) {
+  const std::string prepare = "data prepare --name ko --vocab 300 --valid-share 0.2 " + In();
+  ASSERT_EQ(Run(prepare + " --no-register"), 0) << result_;
+  const std::string manifest = ReadFile(directory_.path() + "/data/ko/manifest.json").value();
+  v1::ListJobsResponse jobs;
+  v1::Job* const job = jobs.add_jobs();
+  job->set_name("namespaces/default/jobs/ko-base");
+  job->mutable_resolved()->mutable_data()->set_train("ko/train");
+  ON_CALL(*mock_, ListJobs(_)).WillByDefault(Return(jobs));
+  directory_.File("in/another.txt", "다른 문서\n");
+  EXPECT_EQ(Run(prepare + " --force"), kExitInvalid);
+  EXPECT_EQ(InfoOf(result_).reason(), "DATASET_IN_USE");
+  EXPECT_EQ(ReadFile(directory_.path() + "/data/ko/manifest.json").value(), manifest);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
-#include "tests/unit/client/data/test_directory.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {

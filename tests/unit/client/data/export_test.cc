@@ -7,7 +7,7 @@
 #include "common/manifest.h"
 #include "common/status.h"
 #include "nlohmann/json.hpp"
-#include "tests/unit/client/data/test_directory.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {

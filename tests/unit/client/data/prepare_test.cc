@@ -13,7 +13,7 @@
 #include "client/tokenizer/tokenizer_cc.h"
 #include "common/hash.h"
 #include "common/token_file.h"
-#include "tests/unit/client/data/test_directory.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {

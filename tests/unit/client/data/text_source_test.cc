@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/unit/client/data/test_directory.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "client/data/generate.h"
 #include "client/data/text_source.h"
-#include "tests/unit/client/data/test_directory.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {

@@ -17,6 +17,7 @@
 #include "common/file.h"
 #include "common/rpc_status.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 
 namespace cherry::client {
 namespace {
@@ -26,15 +27,8 @@ using ::testing::HasSubstr;
 // Answers a few calls and keeps what came with them.
 class FakeServer final : public v1::Cherry::Service {
  public:
-  FakeServer() {
-    char name[] = "/tmp/cherry-rpc-test-XXXXXX";
-    directory_ = mkdtemp(name);
-    Start(0);
-  }
-  ~FakeServer() override {
-    Stop();
-    Drop(RemoveTree(directory_));
-  }
+  FakeServer() { Start(0); }
+  ~FakeServer() override { Stop(); }
 
   void Start(int port) {
     grpc::ServerBuilder builder;
@@ -116,7 +110,8 @@ class FakeServer final : public v1::Cherry::Service {
   bool watching_ = false;
   bool end_watches_ = false;
   int port_ = 0;
-  std::string directory_;
+  const TestDirectory own_;
+  const std::string directory_ = own_.path();
 
  private:
   std::unique_ptr<grpc::Server> server_;

@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/status.h"
 #include "fake_gateway.h"
+#include "tests/test_directory.h"
 #include "worker/agent/proc.h"
 
 namespace cherry::worker {
@@ -22,8 +23,7 @@ using Messages = FakeGateway::Messages;
 
 class AgentTest : public ::testing::Test {
  protected:
-  AgentTest() : home_(::testing::TempDir() + "/agent-" + std::to_string(getpid())), gateway_("t0ken") {
-    std::filesystem::remove_all(home_);
+  AgentTest() : gateway_("t0ken") {
     for (const char* const root : {"/data", "/checkpoints"}) {
       std::filesystem::create_directories(home_ + root);
       EXPECT_TRUE(WriteFileAtomically(home_ + root + "/.cherry-root", root).ok());
@@ -40,10 +40,7 @@ class AgentTest : public ::testing::Test {
     options_.slots = 2;
     options_.labels = {{"zone", "a"}};
   }
-  ~AgentTest() override {
-    Stop();
-    std::filesystem::remove_all(home_);
-  }
+  ~AgentTest() override { Stop(); }
 
   void StartAgent() {
     auto agent = Agent::Create(options_);
@@ -101,7 +98,8 @@ class AgentTest : public ::testing::Test {
     });
   }
 
-  const std::string home_;
+  const TestDirectory own_;
+  const std::string home_ = own_.path();
   FakeGateway gateway_;
   Options options_;
   std::unique_ptr<Agent> agent_;

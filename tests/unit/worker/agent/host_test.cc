@@ -6,8 +6,10 @@
 
 #include "common/file.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 #include "worker/agent/endpoint.h"
 #include "worker/agent/environment.h"
+#include "worker/agent/nvml.h"
 #include "worker/agent/oom_evidence.h"
 #include "worker/agent/roots.h"
 #include "worker/agent/slots.h"
@@ -21,13 +23,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-std::string FreshDirectory(const std::string& name) {
-  const std::string path = ::testing::TempDir() + "/" + name + "-" + std::to_string(getpid());
-  std::filesystem::remove_all(path);
-  std::filesystem::create_directories(path);
-  return path;
-}
 
 HostResources Host(int cores, int gpus) {
   HostResources host;
@@ -48,6 +43,22 @@ TEST(SlotsTest, SplitsTheCoresEvenly) {
   EXPECT_THAT((*slots)[1].cores(), ElementsAre(12, 13, 14));
   EXPECT_EQ((*slots)[1].memory_bytes(), 500);
   EXPECT_EQ((*slots)[1].device(), v1::Resources::CPU);
+}
+
+TEST(GpusTest, OnlyTheVisibleOnesAreOffered) {
+  const std::vector<Gpu> all = Host(4, 3).gpus;
+  const auto names = [&](absl::string_view visible) {
+    std::vector<std::string> uuids;
+    for (const Gpu& gpu : VisibleGpus(all, visible)) {
+      uuids.push_back(gpu.uuid);
+    }
+    return uuids;
+  };
+  EXPECT_THAT(names("2,0"), ElementsAre("GPU-2", "GPU-0"));
+  EXPECT_THAT(names("GPU-1"), ElementsAre("GPU-1"));
+  EXPECT_THAT(names("1,7,0"), ElementsAre("GPU-1"));
+  EXPECT_TRUE(names("").empty());
+  EXPECT_TRUE(names("-1").empty());
 }
 
 TEST(SlotsTest, MoreSlotsThanCoresShareThem) {
@@ -102,17 +113,22 @@ TEST(EnvironmentTest, PassesAShortListAndNoSecrets) {
 }
 
 TEST(OomEvidenceTest, EachCountedKillIsEvidenceOnce) {
-  const std::string file = FreshDirectory("oom") + "/memory.events";
+  const TestDirectory directory;
+  const std::string file = directory.path() + "/memory.events";
   ASSERT_TRUE(WriteFileAtomically(file, "low 0\noom 5\noom_kill 3\n").ok());
   OomEvidence evidence(file);
   EXPECT_FALSE(evidence.Take());
   ASSERT_TRUE(WriteFileAtomically(file, "low 0\noom 6\noom_kill 4\n").ok());
   EXPECT_TRUE(evidence.Take());
   EXPECT_FALSE(evidence.Take());
+  ASSERT_TRUE(WriteFileAtomically(file, "oom_kill 9\n").ok());
+  evidence.Forget();
+  EXPECT_FALSE(evidence.Take());
 }
 
 TEST(OomEvidenceTest, FindsTheCounterOfBothVersions) {
-  const std::string root = FreshDirectory("cgroup");
+  const TestDirectory directory;
+  const std::string& root = directory.path();
   std::filesystem::create_directories(root + "/a/b");
   std::filesystem::create_directories(root + "/memory/c");
   EXPECT_EQ(OomCounterFile("0::/a/b\n", root), "");
@@ -123,8 +139,9 @@ TEST(OomEvidenceTest, FindsTheCounterOfBothVersions) {
 }
 
 TEST(RootsTest, RootWithoutIdentityIsNamedWithTheFlag) {
-  const std::string data = FreshDirectory("data");
-  const std::string checkpoints = FreshDirectory("checkpoints");
+  const TestDirectory first, second;
+  const std::string& data = first.path();
+  const std::string& checkpoints = second.path();
   ASSERT_TRUE(WriteFileAtomically(data + "/.cherry-root", "id-1\n").ok());
   const auto missing = ReadRoots({data, checkpoints});
   EXPECT_EQ(InfoOf(missing.status()).field(), "--checkpoint-root");

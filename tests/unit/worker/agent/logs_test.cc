@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "common/file.h"
+#include "tests/test_directory.h"
 #include "worker/agent/log_store.h"
 #include "worker/agent/rank_log.h"
 
@@ -17,11 +18,6 @@ using ::testing::StartsWith;
 
 class LogsTest : public ::testing::Test {
  protected:
-  LogsTest() : directory_(::testing::TempDir() + "/logs-" + std::to_string(getpid())) {
-    std::filesystem::remove_all(directory_);
-  }
-  ~LogsTest() override { std::filesystem::remove_all(directory_); }
-
   v1::LogAck AckOf(const v1::LogChunk& chunk, int64_t offset) {
     v1::LogAck ack;
     *ack.mutable_attempt() = chunk.attempt();
@@ -30,7 +26,8 @@ class LogsTest : public ::testing::Test {
     return ack;
   }
 
-  const std::string directory_;
+  const TestDirectory own_;
+  const std::string directory_ = own_.path();
   const RankKey key_ = {{"uid", 3}, 1};
 };
 

@@ -14,6 +14,7 @@
 
 #include "absl/strings/numbers.h"
 #include "common/file.h"
+#include "tests/test_directory.h"
 #include "worker/agent/environment.h"
 #include "worker/agent/proc.h"
 
@@ -96,17 +97,7 @@ class Recorder final : public RankEvents {
 
 class ProcessHostTest : public ::testing::Test {
  protected:
-  ProcessHostTest()
-      : home_(::testing::TempDir() + "/host-" + std::to_string(getpid())),
-        logs_(home_ + "/logs", [] {}),
-        records_(home_ + "/ranks") {
-    std::filesystem::remove_all(home_);
-    Make(FAKE_TRAINER);
-  }
-  ~ProcessHostTest() override {
-    host_.reset();
-    std::filesystem::remove_all(home_);
-  }
+  ProcessHostTest() : logs_(home_ + "/logs", [] {}), records_(home_ + "/ranks") { Make(FAKE_TRAINER); }
 
   void Make(const std::string& trainer) {
     ProcessHostConfig config;
@@ -138,7 +129,8 @@ class ProcessHostTest : public ::testing::Test {
     return stat.has_value() && stat->state != 'Z';
   }
 
-  const std::string home_;
+  const TestDirectory own_;
+  const std::string home_ = own_.path();
   LogStore logs_;
   RankRecords records_;
   Recorder events_;

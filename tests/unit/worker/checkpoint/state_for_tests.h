@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 #include "worker/checkpoint/save.h"
 
 namespace cherry::trainer {
@@ -27,13 +28,7 @@ inline HostState MakeState(float base) {
 
 class CheckpointDirectoryTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char path[] = "/tmp/cherry-checkpoint-test-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    root_ = path;
-    ASSERT_TRUE(WriteFileAtomically(root_ + "/tokenizer.json", "{}").ok());
-  }
-  void TearDown() override { Drop(RemoveTree(root_)); }
+  void SetUp() override { ASSERT_TRUE(WriteFileAtomically(root_ + "/tokenizer.json", "{}").ok()); }
 
   SaveRequest Request(int64_t step) const {
     SaveRequest request;
@@ -49,7 +44,8 @@ class CheckpointDirectoryTest : public ::testing::Test {
     return root_ + "/" + StepDirectory("default/uid/epoch-1", step);
   }
 
-  std::string root_;
+  const TestDirectory own_;
+  const std::string root_ = own_.path();
 };
 
 }  // namespace cherry::trainer

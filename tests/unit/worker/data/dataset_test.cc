@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/status.h"
+#include "tests/test_directory.h"
 
 namespace cherry::trainer {
 namespace {
@@ -20,9 +21,6 @@ using ::testing::HasSubstr;
 class DatasetTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char path[] = "/tmp/cherry-dataset-test-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    root_ = path;
     ASSERT_TRUE(MakeDirectories(root_ + "/ko").ok());
     prefix_ = root_ + "/ko/train";
     auto writer = TokenFileWriter::Create(prefix_, 2);
@@ -42,14 +40,14 @@ class DatasetTest : public ::testing::Test {
     split->set_bin_hash(HashFile(prefix_ + ".bin").value());
     split->set_idx_hash(HashFile(prefix_ + ".idx").value());
   }
-  void TearDown() override { Drop(RemoveTree(root_)); }
 
   absl::StatusOr<std::unique_ptr<TokenWindows>> Open(int64_t length,
                                                      const std::string& reference = "ko/train") {
     return TokenWindows::Open(root_, dataset_, reference, "data.train", length);
   }
 
-  std::string root_;
+  const TestDirectory own_;
+  const std::string root_ = own_.path();
   std::string prefix_;
   v1::Dataset dataset_;
 };

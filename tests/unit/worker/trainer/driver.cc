@@ -70,6 +70,7 @@ Workspace::Workspace() : path_(MakeTemporaryDirectory()) {
   const std::string directory = data_root() + "/ko";
   EXPECT_TRUE(MakeDirectories(directory).ok());
   EXPECT_TRUE(MakeDirectories(checkpoint_root()).ok());
+  EXPECT_TRUE(WriteFileAtomically(absl::StrCat(checkpoint_root(), "/", kRootIdFile), "root\n").ok());
   EXPECT_TRUE(WriteFileAtomically(directory + "/tokenizer.json", "{\"version\": \"1.0\"}\n").ok());
   dataset_.set_name("ko");
   dataset_.set_path("ko");
@@ -204,7 +205,8 @@ void Driver::Start(int rank) {
   start->set_rank(rank);
   start->set_data_root(workspace_.data_root());
   start->set_checkpoint_root(workspace_.checkpoint_root());
-  start->set_threads(options_.threads);
+  start->set_threads(options_.threads_of_rank.empty() ? options_.threads
+                                                      : options_.threads_of_rank[static_cast<size_t>(rank)]);
   *start->mutable_slot() = options_.slot;
   start->set_collective_address("127.0.0.1");
   start->set_code_version("test");

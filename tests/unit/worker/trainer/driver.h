@@ -69,6 +69,7 @@ class Driver {
  public:
   struct Options {
     int threads = 1;
+    std::vector<int> threads_of_rank;                // Instead of `threads`.
     std::map<std::string, std::string> environment;  // Added to the test's own.
     int64_t largest_file = 0;                        // RLIMIT_FSIZE of the trainers; 0 means none.
     bool commit = true;                              // Answer checkpoint reports.

@@ -85,6 +85,19 @@ TEST(ExactTest, TwoThreadsGiveTheSameBytesInEveryRun) {
   EXPECT_EQ(first.optimizer, second.optimizer);
 }
 
+TEST(ExactTest, RanksWithOtherNumbersOfCoresComputeAlike) {
+  const Workspace workspace;
+  const auto run = [&](int64_t epoch, const std::vector<int>& threads) {
+    Driver::Options options;
+    options.threads_of_rank = threads;
+    const AttemptResult result =
+        RunAttempt(workspace, workspace.Attempt(workspace.Spec(12), epoch, 2), options);
+    EXPECT_EQ(result.ranks[1].exit_code, kExitDone) << result.ranks[1].log;
+    return ShardsOf(workspace, result.checkpoints[0]).model;
+  };
+  EXPECT_EQ(run(1, {1, 2}), run(2, {1, 1}));
+}
+
 TEST(ExactTest, KilledBetweenCheckpointsEndsWithTheSameBytes) {
   const Workspace workspace;
   const Shards whole = RunWithStops(workspace, 2, 1, {}, 1);

@@ -98,6 +98,49 @@ TEST(TrainerFailureTest, WithoutASoundCheckpointTrainingStartsAgain) {
   EXPECT_NE(resumed.FindNote("Warning"), nullptr);
 }
 
+TEST(TrainerFailureTest, ACorruptSourceOfContinueIsRefused) {
+  const Workspace workspace;
+  const AttemptResult first = RunAttempt(workspace, workspace.Attempt(workspace.Spec(10), 1, 1));
+  ASSERT_EQ(first.checkpoints.size(), 1u);
+  FlipByte(PathOf(workspace, first.checkpoints[0], kModelFile), 9000);
+  v1::StartAttempt attempt = workspace.Attempt(workspace.Spec(20), 2, 1);
+  attempt.mutable_attempt()->set_job_uid("uid-2");
+  attempt.mutable_spec()->mutable_continue_()->set_job("ko-base");
+  *attempt.add_resume() = first.checkpoints[0];
+  const AttemptResult result = RunAttempt(workspace, attempt);
+  EXPECT_EQ(result.ranks[0].exit_code, kExitUser) << result.ranks[0].log;
+  EXPECT_THAT(result.ranks[0].finished->message(), HasSubstr("continue: no checkpoint of ko-base is sound"));
+  EXPECT_TRUE(result.steps.empty());
+}
+
+TEST(TrainerFailureTest, ACheckpointThatCannotBeReadNowIsNotTakenForCorrupt) {
+  const Workspace workspace;
+  const AttemptResult first = RunAttempt(workspace, workspace.Attempt(workspace.Spec(10), 1, 1));
+  ASSERT_EQ(first.checkpoints.size(), 1u);
+  const std::string manifest = PathOf(workspace, first.checkpoints[0], kManifestFile);
+  ASSERT_EQ(unlink(manifest.c_str()), 0);
+  ASSERT_EQ(symlink(manifest.c_str(), manifest.c_str()), 0);  // ELOOP
+  v1::StartAttempt attempt = workspace.Attempt(workspace.Spec(20), 2, 1);
+  *attempt.add_resume() = first.checkpoints[0];
+  const AttemptResult result = RunAttempt(workspace, attempt);
+  EXPECT_EQ(result.ranks[0].exit_code, kExitIo) << result.ranks[0].log;
+  EXPECT_EQ(result.FindNote("CheckpointCorrupt"), nullptr);
+  EXPECT_TRUE(result.steps.empty());
+}
+
+TEST(TrainerFailureTest, ARootThatIsNotMountedDoesNotLoseTheRun) {
+  const Workspace workspace;
+  const AttemptResult first = RunAttempt(workspace, workspace.Attempt(workspace.Spec(10), 1, 1));
+  ASSERT_EQ(first.checkpoints.size(), 1u);
+  ASSERT_EQ(rename(workspace.checkpoint_root().c_str(), (workspace.path() + "/away").c_str()), 0);
+  ASSERT_TRUE(MakeDirectories(workspace.checkpoint_root()).ok());
+  v1::StartAttempt attempt = workspace.Attempt(workspace.Spec(20), 2, 1);
+  *attempt.add_resume() = first.checkpoints[0];
+  const AttemptResult result = RunAttempt(workspace, attempt);
+  EXPECT_EQ(result.ranks[0].exit_code, kExitIo) << result.ranks[0].log;
+  EXPECT_EQ(result.FindNote("CheckpointCorrupt"), nullptr);
+}
+
 TEST(TrainerFailureTest, ACorruptFromIsRefused) {
   const Workspace workspace;
   const AttemptResult first = RunAttempt(workspace, workspace.Attempt(workspace.Spec(10), 1, 1));

@@ -22,6 +22,11 @@ TEST(OutcomeTest, ExceptionsBecomeCauses) {
     return absl::OkStatus();
   });
   EXPECT_EQ(ExitCodeOf(torch_memory), kExitOutOfMemory);
+  const absl::Status cublas = Guard([]() -> absl::Status {
+    TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`");
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(ExitCodeOf(cublas), kExitOutOfMemory);
   const absl::Status device = Guard([]() -> absl::Status {
     TORCH_CHECK(false, "CUDA error: an illegal memory access was encountered");
     return absl::OkStatus();

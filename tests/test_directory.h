@@ -1,6 +1,6 @@
-// A directory of its own for each test.
-#ifndef CHERRY_TESTS_UNIT_CLIENT_DATA_TEST_DIRECTORY_H_
-#define CHERRY_TESTS_UNIT_CLIENT_DATA_TEST_DIRECTORY_H_
+// A directory of its own for a test, gone with the object.
+#ifndef CHERRY_TESTS_TEST_DIRECTORY_H_
+#define CHERRY_TESTS_TEST_DIRECTORY_H_
 
 #include <gtest/gtest.h>
 
@@ -10,17 +10,20 @@
 #include "common/file.h"
 #include "common/status.h"
 
-namespace cherry::client {
+namespace cherry {
 
 class TestDirectory {
  public:
   TestDirectory() {
-    std::string pattern = ::testing::TempDir() + "/cherry-data-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "cherry-test-XXXXXX";
     EXPECT_NE(mkdtemp(pattern.data()), nullptr);
     path_ = pattern;
   }
+  TestDirectory(const TestDirectory&) = delete;
+  TestDirectory& operator=(const TestDirectory&) = delete;
   ~TestDirectory() { Drop(RemoveTree(path_)); }
   const std::string& path() const { return path_; }
+  // Writes a file, and the folders on its way, and returns its path.
   std::string File(const std::string& name, const std::string& content) const {
     const std::string file = path_ + "/" + name;
     EXPECT_TRUE(MakeDirectories(file.substr(0, file.rfind('/'))).ok());
@@ -32,6 +35,6 @@ class TestDirectory {
   std::string path_;
 };
 
-}  // namespace cherry::client
+}  // namespace cherry
 
-#endif  // CHERRY_TESTS_UNIT_CLIENT_DATA_TEST_DIRECTORY_H_
+#endif  // CHERRY_TESTS_TEST_DIRECTORY_H_
