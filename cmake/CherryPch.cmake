@@ -16,7 +16,7 @@ function(cherry_use_pch target name)
 endfunction()
 
 # cherry_unite(TARGET FILES): compiles that many files at a time. What a file costs is mostly what its headers make the
-# compiler generate, which no precompiled header saves: united, the four programs take a third less from nothing.
+# compiler generate, which no precompiled header saves.
 #
 # CMake's own UNITY_BUILD writes absolute paths, so that ccache would find nothing in another clone.
 function(cherry_unite target files)
