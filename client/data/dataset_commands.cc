@@ -150,6 +150,7 @@ absl::Status RunPrepare(const std::shared_ptr<DataFlags>& flags, Context* contex
   ASSIGN_OR_RETURN(options.data_root, Root(*flags, *context));
   RETURN_IF_ERROR(MakeDirectories(options.data_root));
   if (options.force && !flags->no_register && Exists(absl::StrCat(options.data_root, "/", options.name))) {
+    context->err() << "asking the coordinator whether a job uses " << options.name << "\n";
     RETURN_IF_ERROR(CheckNotInUse(options.name, context));
   }
   const absl::Time start = absl::Now();
