@@ -115,19 +115,19 @@ struct Metrics::State {
 };
 
 JobSeries* Metrics::State::SeriesOf(const AttemptKey& key, const v1::StartAttempt& attempt) {
-  // Epochs of one job have the same labels, hence the same series: only the one that speaks may own them.
+  const auto known = jobs.find(key);
+  if (known != jobs.end()) {
+    return &known->second;
+  }
+  const Labels labels = {{"job_name", attempt.job_name()}, {"job_namespace", attempt.namespace_()}};
+  // Attempts with the same labels have the same series: only the one that speaks may own them.
   for (const auto& [other, series] : jobs) {
-    if (other.job_uid == key.job_uid && other.epoch != key.epoch) {
+    if (series.labels == labels) {
       Remove(AttemptKey(other));
       break;
     }
   }
-  auto [found, added] = jobs.try_emplace(key);
-  JobSeries& series = found->second;
-  if (!added) {
-    return &series;
-  }
-  const Labels labels = {{"job_name", attempt.job_name()}, {"job_namespace", attempt.namespace_()}};
+  JobSeries& series = jobs[key];
   series.labels = labels;
   series.step = &step->Add(labels);
   series.flops_ratio = &flops_ratio->Add(labels);

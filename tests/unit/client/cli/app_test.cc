@@ -32,6 +32,22 @@ TEST_F(AppTest, SubmitSendsTheSpecWithDefaultsOfTheCommandLine) {
   EXPECT_EQ(out_, "job ko-base  pretrain  1.4M parameters  2 ranks\n");
 }
 
+TEST_F(AppTest, WhereOneOfSeveralFilesIsRefusedNoneIsSubmitted) {
+  Write("second.yaml", "kind: pretrain\nname: second\ndata: {train: ko/train, valid: ko/valid}\n");
+  const std::vector<std::string> submit = {"submit", directory_ + "/job.yaml", directory_ + "/second.yaml"};
+  cluster_.refused_name = "second";
+  EXPECT_NE(Run(submit), 0);
+  for (const v1::SubmitJobRequest& request : cluster_.submitted) {
+    EXPECT_TRUE(request.validate_only()) << request.spec().name();
+  }
+  cluster_.refused_name.clear();
+  cluster_.submitted.clear();
+  EXPECT_EQ(Run(submit), 0);
+  ASSERT_THAT(cluster_.submitted, SizeIs(4));
+  EXPECT_FALSE(cluster_.submitted[2].validate_only());
+  EXPECT_FALSE(cluster_.submitted[3].validate_only());
+}
+
 TEST_F(AppTest, SubmitTakesAFileAfterARepeatedOption) {
   ASSERT_EQ(Run({"submit", "--set", "train.steps=7", "--set", "train.seed=2", JobFile()}), 0) << err_;
   EXPECT_EQ(cluster_.submitted.at(0).spec().train().seed(), 2);

@@ -15,7 +15,8 @@ namespace cherry::client {
 
 // What outlives the client, which each command makes anew. Not thread-safe.
 struct FakeCluster {
-  absl::Status failure;  // Of every call, where it is not OK.
+  absl::Status failure;      // Of every call, where it is not OK.
+  std::string refused_name;  // SubmitJob refuses a job of this name.
   std::vector<v1::Job> jobs;
   std::vector<v1::Worker> workers;
   std::vector<v1::Checkpoint> checkpoints;
@@ -44,6 +45,9 @@ class FakeClient final : public Client {
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(v1::SubmitJobRequest request) override {
     c_->submitted.push_back(request);
     RETURN_IF_ERROR(c_->failure);
+    if (!c_->refused_name.empty() && request.spec().name() == c_->refused_name) {
+      return absl::AlreadyExistsError("name: a job of this name is live");
+    }
     v1::SubmitJobResponse response;
     *response.mutable_job() = JobOf(request.spec());
     return response;

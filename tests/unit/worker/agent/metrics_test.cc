@@ -50,6 +50,18 @@ TEST_F(MetricsTest, ShowsTheJobOfRankZeroUntilItIsGone) {
                                       HasSubstr("cherry_rank_phase_seconds_count{phase=\"forward\"} 1")));
 }
 
+TEST_F(MetricsTest, AnAttemptThatEndsTakesNothingFromOneWithItsName) {
+  for (const AttemptKey& newer : {AttemptKey{"uid", 2}, AttemptKey{"another", 1}}) {
+    metrics_->OnStep({key_, 0}, attempt_, step_);
+    metrics_->OnStep({newer, 0}, attempt_, step_);
+    metrics_->OnAttemptGone(key_);
+    metrics_->OnStep({newer, 0}, attempt_, step_);
+    EXPECT_THAT(metrics_->Page(),
+                HasSubstr("cherry_job_step{job_name=\"ko-base\",job_namespace=\"default\"} 7"));
+    metrics_->OnAttemptGone(newer);
+  }
+}
+
 TEST_F(MetricsTest, OtherRanksOnlyShowTheirPhases) {
   metrics_->OnStep({key_, 1}, attempt_, step_);
   EXPECT_THAT(metrics_->Page(), AllOf(Not(HasSubstr("cherry_job_step{")),
