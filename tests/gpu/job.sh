@@ -8,18 +8,7 @@ export CHERRY_HOME=$work/home
 port=$((20000 + RANDOM % 10000))
 export CHERRY_COORDINATOR=127.0.0.1:$port
 trap 'cherry local stop > /dev/null 2>&1; rm -rf "$work"' EXIT
-failed=0
-# check WHAT COMMAND...: the command succeeds.
-check() {
-  local output
-  if output=$("${@:2}" 2>&1); then
-    echo "ok    $1"
-  else
-    failed=1
-    printf 'FAIL  %s\n%s\n' "$1" "$(sed 's/^/  | /' <<< "$output")"
-  fi
-}
-has() { grep -qE "$1" <<< "$2" || { printf 'no "%s" in:\n%s\n' "$1" "$2"; return 1; }; }
+source "$(dirname "$0")/../checks.sh"
 
 for i in $(seq 400); do
   printf '문서 %d. 저장하려면 파일 메뉴를 엽니다.\nThis is sentence %d of a small text about files and menus.\n' "$i" "$i" \

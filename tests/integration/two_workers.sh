@@ -15,18 +15,7 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-failed=0
-# check WHAT COMMAND...: the command succeeds.
-check() {
-  local output
-  if output=$("${@:2}" 2>&1); then
-    echo "ok    $1"
-  else
-    failed=1
-    printf 'FAIL  %s\n%s\n' "$1" "$(sed 's/^/  | /' <<< "$output")"
-  fi
-}
-has() { grep -qE "$1" <<< "$2" || { printf 'no "%s" in:\n%s\n' "$1" "$2"; return 1; }; }
+source "$(dirname "$0")/../checks.sh"
 
 # certificate NAME SUBJECT: NAME.pem and NAME.key, signed by ca.pem.
 certificate() {
