@@ -142,6 +142,10 @@ if mount -t tmpfs -o size=256m tmpfs "$work/full" 2> /dev/null; then
   refused 0 '' -- cherry local start --slots 2 --port $port
   fallocate -l "$(($(df --output=avail -B1 "$work/full" | tail -n 1) - (50 << 20)))" "$work/full/ballast"
   refused 5 "$work" 'MiB left: free at least 64 MiB' -- submit
+  # What was accepted before the disk was full is answered as before.
+  without name 'name: first' 'resources: {ranks: 16}' 'train: {global_batch_size: 64}'
+  refused 0 'first' -- submit --request-id $id
+  without name 'name: more' 'resources: {ranks: 16}' 'train: {global_batch_size: 64}'
   refused 0 'good' -- cherry get jobs
   rm "$work/full/ballast"
   refused 0 'more' -- submit

@@ -1,6 +1,7 @@
 // The edge: who may call, what errors carry, and a job from submit to success.
 #include <gmock/gmock.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <unistd.h>
 
 #include <functional>
 
@@ -97,6 +98,33 @@ TEST_F(Api, ARepeatedSubmitGetsTheFirstReplyAlsoAfterARestart) {
   v1::ListJobsResponse jobs;
   ASSERT_TRUE(cherry_->ListJobs(Context().get(), {}, &jobs).ok());
   EXPECT_THAT(jobs.jobs(), SizeIs(1));
+}
+
+TEST_F(Api, ARepeatedRegistrationGetsTheFirstReplyAlsoWhenItsFilesHaveGone) {
+  ASSERT_TRUE(MakeDirectories(home_ + "/data/ko").ok());
+  v1::RegisterDatasetRequest request;
+  request.set_request_id(NewUuid());
+  request.mutable_dataset()->set_name("ko");
+  request.mutable_dataset()->set_path("ko");
+  request.mutable_dataset()->set_vocab(2048);
+  request.mutable_dataset()->set_bytes_per_token(2);
+  request.mutable_dataset()->add_splits()->set_name("train");
+  v1::Dataset first;
+  ASSERT_TRUE(cherry_->RegisterDataset(Context().get(), request, &first).ok());
+  ASSERT_EQ(rmdir((home_ + "/data/ko").c_str()), 0);
+  v1::Dataset second;
+  const absl::Status repeated = FromGrpc(cherry_->RegisterDataset(Context().get(), request, &second));
+  EXPECT_TRUE(repeated.ok()) << repeated;
+  EXPECT_EQ(first.SerializeAsString(), second.SerializeAsString());
+  // The same id for something else, and another id, are told what is wrong.
+  v1::RegisterDatasetRequest other = request;
+  other.mutable_dataset()->set_vocab(4096);
+  v1::Dataset reply;
+  EXPECT_EQ(InfoOf(FromGrpc(cherry_->RegisterDataset(Context().get(), other, &reply))).reason(),
+            "REQUEST_ID_REUSED");
+  request.set_request_id(NewUuid());
+  EXPECT_EQ(InfoOf(FromGrpc(cherry_->RegisterDataset(Context().get(), request, &reply))).reason(),
+            "DATASET_NOT_THERE");
 }
 
 TEST_F(Api, AJobRunsFromSubmitToSuccess) {
