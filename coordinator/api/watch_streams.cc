@@ -195,21 +195,10 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
     const int64_t epoch = request_.attempt() > 0 ? request_.attempt() : std::max<int64_t>(job.epoch(), 1);
     if (request_.attempt() > job.epoch() || request_.attempt() < 0) {
       return Error(absl::StatusCode::kNotFound, "ATTEMPT_NOT_FOUND", "attempt",
-                   absl::StrCat("attempt: ", job.name(), " has had ", job.epoch(), " attempts"),
-                   "leave it out for the newest");
-    }
-    if (request_.rank() < 0 || request_.rank() >= 4096) {
-      return InvalidField("OUT_OF_RANGE", "rank",
-                          absl::StrCat("rank: ", request_.rank(), " is not in 0..4095"),
-                          "give the number of a rank of the job");
-    }
-    for (const v1::Attempt& attempt : job.attempts()) {
-      if (attempt.epoch() == epoch && request_.rank() >= attempt.ranks_size()) {
-        return InvalidField("OUT_OF_RANGE", "rank",
-                            absl::StrCat("rank: attempt ", epoch, " has ", attempt.ranks_size(),
-                                         " ranks, no rank ", request_.rank()),
-                            "count from 0");
-      }
+                   absl::StrCat("attempt: ", request_.attempt(), ": ", job.name(), " has had ", job.epoch(),
+                                " attempts"),
+                   job.epoch() > 1 ? absl::StrCat("use 1..", job.epoch(), ", or leave it out for the newest")
+                                   : "leave it out for the newest");
     }
     log_ = {job.resolved().namespace_(), job.uid(), epoch, request_.rank()};
     if (request_.follow()) {
@@ -220,6 +209,21 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
       ASSIGN_OR_RETURN(offset_, services_.logs->TailOffset(log_, request_.tail_lines()));
     }
     return absl::OkStatus();
+  }
+
+  // Of an attempt that is yet to come, or no longer listed, only the most ranks it may have are known.
+  absl::Status CheckRank(const v1::Job& job) const {
+    int ranks = job.resolved().resources().ranks().max();
+    for (const v1::Attempt& attempt : job.attempts()) {
+      ranks = attempt.epoch() == log_.epoch ? attempt.ranks_size() : ranks;
+    }
+    if (request_.rank() >= 0 && request_.rank() < ranks) {
+      return absl::OkStatus();
+    }
+    return InvalidField("OUT_OF_RANGE", "rank",
+                        absl::StrCat("rank: ", request_.rank(), ": ", job.name(), " has ", ranks,
+                                     ranks == 1 ? " rank" : " ranks", " in attempt ", log_.epoch),
+                        ranks == 1 ? "use 0" : absl::StrCat("use 0..", ranks - 1));
   }
 
   bool HasEnded(const v1::Job& job) const {
@@ -235,6 +239,9 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
     absl::Status status = job.status();
     if (status.ok() && log_.uid.empty()) {
       status = Begin(*job);
+    }
+    if (status.ok()) {
+      status = CheckRank(*job);
     }
     if (!status.ok()) {
       Deliver(std::nullopt, status);

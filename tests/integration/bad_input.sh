@@ -113,6 +113,8 @@ refused 2 '../x' -- cherry data prepare --name ../x --vocab 400 "$work/text"
 without name 'name: good' 'train: {steps: 4, sequence_length: 32, global_batch_size: 8}' 'checkpoint: {every_steps: 2}'
 refused 0 'good' -- submit --wait
 refused 0 '' -- cherry checkpoint verify good:latest
+refused 2 'rank: 9: namespaces/default/jobs/good has 1 rank' 'use 0' -- cherry logs good --rank 9
+refused 4 'attempt: 9: ' 'newest' -- cherry logs good --attempt 9
 directory=$CHERRY_HOME/checkpoints/$(cherry get checkpoints good -o json | grep -oE '"path": *"[^"]*step-0*4"' | cut -d'"' -f4)
 printf '\x5a' | dd of="$directory/model.safetensors" bs=1 seek=5000 conv=notrunc status=none
 refused 1 'model.safetensors' 'checksum' -- cherry checkpoint verify good:4

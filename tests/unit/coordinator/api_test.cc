@@ -216,6 +216,41 @@ TEST_F(Api, ALogThatIsNotWantedIsRefusedSoThatTheWorkerDropsIt) {
   EXPECT_EQ(ack.offset(), 7);  // Nothing was taken.
 }
 
+TEST_F(Api, ALogIsOfARankAndAnAttemptThatTheJobHas) {
+  AddDataset();
+  v1::SubmitJobRequest submit = SubmitRequest("a");
+  submit.mutable_spec()->mutable_resources()->mutable_ranks()->set_min(2);
+  v1::SubmitJobResponse submitted;
+  ASSERT_TRUE(cherry_->SubmitJob(Context().get(), submit, &submitted).ok());
+  // Before the first attempt and followed: it must not wait for what can never come.
+  v1::ReadLogsRequest request;
+  request.set_name(submitted.job().name());
+  request.set_follow(true);
+  const auto refusal = [&] {
+    auto context = Context();
+    auto reader = cherry_->ReadLogs(context.get(), request);
+    v1::ReadLogsResponse piece;
+    while (reader->Read(&piece)) {
+    }
+    return FromGrpc(reader->Finish());
+  };
+  for (const int rank : {2, 5000, -1}) {
+    request.set_rank(rank);
+    const absl::Status status = refusal();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(status.message(),
+                HasSubstr(absl::StrCat("rank: ", rank, ": ", submitted.job().name(), " has 2")));
+    EXPECT_EQ(InfoOf(status).field(), "rank");
+    EXPECT_EQ(InfoOf(status).remedy(), "use 0..1");
+  }
+  request.set_rank(0);
+  request.set_attempt(7);
+  const absl::Status status = refusal();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_THAT(status.message(), HasSubstr("attempt: 7: "));
+  EXPECT_EQ(InfoOf(status).field(), "attempt");
+}
+
 TEST_F(Api, DrainEndsTheStreamsOfWatchers) {
   auto watching = Context();
   auto reader = cherry_->WatchEvents(watching.get(), {});
