@@ -76,35 +76,6 @@ struct WorkerFlags {
   bool wait = false;
 };
 
-bool Empty(const v1::Worker& worker) {
-  for (const v1::Slot& slot : worker.slots()) {
-    if (!slot.job().empty()) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// Until no slot of the worker holds a job; woken by the cluster's events.
-absl::Status WaitUntilEmpty(Context* context, Client* client, v1::Worker* worker) {
-  v1::GetWorkerRequest request;
-  request.set_name(worker->name());
-  absl::Status read;
-  if (Empty(*worker)) {
-    return absl::OkStatus();
-  }
-  const absl::Status ended =
-      client->WatchEvents(v1::WatchEventsRequest(), context->WaitDeadline(), [&](const v1::Event&) {
-        auto now = client->GetWorker(request);
-        read = now.status();
-        if (now.ok()) {
-          *worker = *std::move(now);
-        }
-        return read.ok() && !Empty(*worker);
-      });
-  return read.ok() ? ended : read;
-}
-
 absl::Status SetWorker(Context* context, const WorkerFlags& flags, v1::Worker::State state) {
   ASSIGN_OR_RETURN(Client* const client, context->Connect());
   v1::SetWorkerStateRequest request;
@@ -113,7 +84,7 @@ absl::Status SetWorker(Context* context, const WorkerFlags& flags, v1::Worker::S
   request.set_request_id(context->RequestId());
   ASSIGN_OR_RETURN(v1::Worker worker, client->SetWorkerState(request));
   if (flags.wait) {
-    RETURN_IF_ERROR(WaitUntilEmpty(context, client, &worker));
+    RETURN_IF_ERROR(FollowWorker(context, &worker));
   }
   if (context->structured()) {
     return context->Print(worker);

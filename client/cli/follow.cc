@@ -22,6 +22,34 @@ absl::Status Detached(Context* context, const std::string& resource) {
                absl::StrCat("`cherry watch ", name, "` comes back to it"));
 }
 
+absl::Status Detached(const v1::Worker& worker) {
+  return Error(
+      absl::StatusCode::kCancelled, kDetached, "",
+      absl::StrCat("detached: worker ", worker.name(), " stays ", v1::Worker::State_Name(worker.state())),
+      absl::StrCat("`cherry get worker ", worker.name(), "` shows what is on it"));
+}
+
+// The first of the jobs that hold a slot; empty when none does.
+std::string JobOn(const v1::Worker& worker) {
+  for (const v1::Slot& slot : worker.slots()) {
+    if (!slot.job().empty()) {
+      return slot.job();
+    }
+  }
+  return "";
+}
+
+// Whether the newest attempt has a rank on the worker that has not been reaped.
+bool IsOn(const v1::Job& job, const std::string& worker) {
+  if (job.attempts().empty()) {
+    return false;
+  }
+  const auto& ranks = job.attempts().rbegin()->ranks();
+  return std::any_of(ranks.begin(), ranks.end(), [&](const v1::RankPlacement& rank) {
+    return rank.worker() == worker && rank.state() != v1::RankPlacement::EXITED;
+  });
+}
+
 }  // namespace
 
 std::string WatchView::Draw(const v1::Job& job) {
@@ -122,6 +150,49 @@ absl::StatusOr<v1::Job> FollowJob(Context* context, const std::string& resource,
       return absl::InternalError("the coordinator ends the watch again and again");
     }
   }
+}
+
+absl::Status FollowWorker(Context* context, v1::Worker* worker) {
+  ASSIGN_OR_RETURN(Client* const client, context->Connect());
+  const InterruptScope interrupt([client] { client->Interrupt(); });
+  const absl::Time deadline = context->WaitDeadline();
+  v1::GetWorkerRequest again;
+  again.set_name(worker->name());
+  v1::WatchJobRequest request;
+  request.set_after_step(-1);
+  for (int empty_streams = 0; !JobOn(*worker).empty(); ++empty_streams) {
+    if (empty_streams > kMostEmptyStreams) {
+      return absl::InternalError("the coordinator ends the watch again and again");
+    }
+    // A watch begins with the job as it is: what has happened since the worker was read is not missed.
+    request.set_name(JobOn(*worker));
+    const absl::Status status = client->WatchJob(request, deadline, [&](const v1::WatchJobResponse& message) {
+      empty_streams = 0;
+      return IsOn(message.job(), worker->name());
+    });
+    if (absl::IsCancelled(status)) {
+      return Detached(*worker);
+    }
+    if (absl::IsDeadlineExceeded(status)) {
+      return Error(
+          absl::StatusCode::kDeadlineExceeded, "WAIT_TIMED_OUT", "--timeout",
+          absl::StrCat("worker ", worker->name(), " still holds job ",
+                       ShortJobName(request.name(), context->ns()), " after ",
+                       absl::FormatDuration(context->timeout())),
+          absl::StrCat("it stays ", v1::Worker::State_Name(worker->state()), "; wait longer with --timeout"));
+    }
+    // A job that is gone holds no slot.
+    if (!status.ok() && !absl::IsUnavailable(status) && !absl::IsNotFound(status)) {
+      return status;
+    }
+    absl::StatusOr<v1::Worker> now = client->GetWorker(again);
+    if (absl::IsCancelled(now.status())) {
+      return Detached(*worker);
+    }
+    RETURN_IF_ERROR(now.status());
+    *worker = *std::move(now);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ReportOutcome(Context* context, const v1::Job& job) {

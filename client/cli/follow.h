@@ -1,4 +1,5 @@
-// A job followed to its end: for `watch`, `submit --wait`, `submit --watch`.
+// What is followed for long, through restarts of the coordinator: a job to its end (`watch`, `submit --wait`,
+// `submit --watch`), a worker until it is empty (`worker drain --wait`).
 #ifndef CHERRY_CLIENT_CLI_FOLLOW_H_
 #define CHERRY_CLIENT_CLI_FOLLOW_H_
 
@@ -43,6 +44,10 @@ class WatchView {
 // restarts of the coordinator that are shorter than --timeout (30 s). kDeadlineExceeded after --timeout where
 // it was given; kCancelled after Ctrl-C, with a message that the job goes on.
 absl::StatusOr<v1::Job> FollowJob(Context* context, const std::string& resource, bool show);
+
+// Waits until no slot of the worker holds a job; `worker` is then as it is by now. Lives through restarts and
+// ends like FollowJob.
+absl::Status FollowWorker(Context* context, v1::Worker* worker);
 
 // Sets the exit code from how the job ended, and tells about a failure in one line on err().
 absl::Status ReportOutcome(Context* context, const v1::Job& job);

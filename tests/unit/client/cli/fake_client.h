@@ -2,6 +2,7 @@
 #ifndef CHERRY_TESTS_UNIT_CLIENT_CLI_FAKE_CLIENT_H_
 #define CHERRY_TESTS_UNIT_CLIENT_CLI_FAKE_CLIENT_H_
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@ struct FakeCluster {
   std::string refused_name;  // SubmitJob refuses a job of this name.
   std::vector<v1::Job> jobs;
   std::vector<v1::Worker> workers;
+  std::deque<v1::Worker> workers_by_and_by;  // What GetWorker answers first, one after another.
   std::vector<v1::Checkpoint> checkpoints;
   std::vector<v1::Dataset> datasets;
   std::vector<v1::Preset> presets;
@@ -28,6 +30,8 @@ struct FakeCluster {
   std::string log;
   // Streams of WatchJob, one after another: the messages and then the status.
   std::vector<std::pair<std::vector<v1::WatchJobResponse>, absl::Status>> watches;
+  // The same of WatchEvents.
+  std::vector<std::pair<std::vector<v1::Event>, absl::Status>> event_watches;
 
   ClientOptions options;  // Of the last connection.
   std::vector<v1::SubmitJobRequest> submitted;
@@ -36,6 +40,7 @@ struct FakeCluster {
   std::vector<v1::SetWorkerStateRequest> worker_states;
   std::vector<v1::ListJobsRequest> listed;
   std::vector<v1::WatchJobRequest> watched;
+  std::vector<v1::WatchEventsRequest> events_watched;
 };
 
 class FakeClient final : public Client {
@@ -110,6 +115,11 @@ class FakeClient final : public Client {
   }
   absl::StatusOr<v1::Worker> GetWorker(v1::GetWorkerRequest request) override {
     RETURN_IF_ERROR(c_->failure);
+    if (!c_->workers_by_and_by.empty()) {
+      v1::Worker worker = c_->workers_by_and_by.front();
+      c_->workers_by_and_by.pop_front();
+      return worker;
+    }
     for (const v1::Worker& worker : c_->workers) {
       if (worker.name() == request.name()) {
         return worker;
@@ -168,12 +178,19 @@ class FakeClient final : public Client {
     receive(chunk);
     return absl::OkStatus();
   }
-  absl::Status WatchEvents(const v1::WatchEventsRequest&, absl::Time,
+  absl::Status WatchEvents(const v1::WatchEventsRequest& request, absl::Time,
                            const std::function<bool(const v1::Event&)>& receive) override {
-    for (const v1::Event& event : c_->events) {
-      receive(event);
+    c_->events_watched.push_back(request);
+    const size_t turn = c_->events_watched.size() - 1;
+    if (turn >= c_->event_watches.size()) {
+      return absl::CancelledError("nothing more to watch");
     }
-    return c_->failure;
+    for (const v1::Event& event : c_->event_watches[turn].first) {
+      if (!receive(event)) {
+        return absl::OkStatus();
+      }
+    }
+    return c_->event_watches[turn].second;
   }
   void Interrupt() override {}
 
