@@ -195,6 +195,32 @@ absl::Status FollowWorker(Context* context, v1::Worker* worker) {
   return absl::OkStatus();
 }
 
+absl::Status FollowEvents(Context* context, Client* client, v1::WatchEventsRequest request,
+                          const std::function<absl::Status(const v1::Event&)>& show) {
+  const InterruptScope interrupt([client] { client->Interrupt(); });
+  const absl::Time deadline = context->WaitDeadline();
+  for (int empty_streams = 0; empty_streams <= kMostEmptyStreams; ++empty_streams) {
+    absl::Status shown;
+    absl::Status status = client->WatchEvents(request, deadline, [&](const v1::Event& event) {
+      empty_streams = 0;
+      request.set_after_sequence(event.sequence());
+      shown = show(event);
+      return shown.ok();
+    });
+    if (shown.ok() && absl::IsUnavailable(status)) {
+      // The coordinator restarts. A plain call waits for it, with its own retries.
+      shown = client->GetServerInfo({}).status();
+      status = absl::OkStatus();
+      if (shown.ok()) {
+        continue;
+      }
+    }
+    const absl::Status& end = shown.ok() ? status : shown;
+    return absl::IsCancelled(end) || absl::IsDeadlineExceeded(status) ? absl::OkStatus() : end;
+  }
+  return absl::InternalError("the coordinator ends the watch again and again");
+}
+
 absl::Status ReportOutcome(Context* context, const v1::Job& job) {
   const std::string name = ShortJobName(job.name(), context->ns());
   switch (job.state()) {

@@ -1,8 +1,9 @@
 // What is followed for long, through restarts of the coordinator: a job to its end (`watch`, `submit --wait`,
-// `submit --watch`), a worker until it is empty (`worker drain --wait`).
+// `submit --watch`), a worker until it is empty (`worker drain --wait`), events (`get -w`).
 #ifndef CHERRY_CLIENT_CLI_FOLLOW_H_
 #define CHERRY_CLIENT_CLI_FOLLOW_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,14 @@ absl::StatusOr<v1::Job> FollowJob(Context* context, const std::string& resource,
 // Waits until no slot of the worker holds a job; `worker` is then as it is by now. Lives through restarts and
 // ends like FollowJob.
 absl::Status FollowWorker(Context* context, v1::Worker* worker);
+
+inline constexpr int kEventsPerPage = 1000;
+
+// Calls `show` with each event after `request.after_sequence`, until it fails, or until Ctrl-C or --timeout:
+// that is how such a watch ends well. Lives through restarts of the coordinator that are shorter than
+// --timeout (30 s).
+absl::Status FollowEvents(Context* context, Client* client, v1::WatchEventsRequest request,
+                          const std::function<absl::Status(const v1::Event&)>& show);
 
 // Sets the exit code from how the job ended, and tells about a failure in one line on err().
 absl::Status ReportOutcome(Context* context, const v1::Job& job);

@@ -115,6 +115,8 @@ refused 0 'good' -- submit --wait
 refused 0 '' -- cherry checkpoint verify good:latest
 refused 2 'rank: 9: namespaces/default/jobs/good has 1 rank' 'use 0' -- cherry logs good --rank 9
 refused 4 'attempt: 9: ' 'newest' -- cherry logs good --attempt 9
+refused 2 '-w: ' 'get datasets' -- cherry get datasets -w
+refused 2 '--state: ' 'names' -- cherry get job good --state running
 directory=$CHERRY_HOME/checkpoints/$(cherry get checkpoints good -o json | grep -oE '"path": *"[^"]*step-0*4"' | cut -d'"' -f4)
 printf '\x5a' | dd of="$directory/model.safetensors" bs=1 seek=5000 conv=notrunc status=none
 refused 1 'model.safetensors' 'checksum' -- cherry checkpoint verify good:4
