@@ -61,8 +61,13 @@ _cherry() {
   done
   case $previous in
     -o|--output) choices='table wide json yaml name' ;;
-    --home|--token-file|--tls-*) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    --state) choices='pending starting running paused backoff succeeded failed cancelled' ;;
+    --home|--token-file|--tls-*) COMPREPLY=(); return ;;
+    --state)
+      case " ${COMP_WORDS[*]} " in
+        *' worker'*) choices='ready cordoned draining lost' ;;
+        *' checkpoint'*) choices='committed corrupt' ;;
+        *) choices='pending starting running paused backoff succeeded failed cancelled' ;;
+      esac ;;
   esac
   if [[ -z $choices ]]; then case $sofar in
     '') choices='@TOP@' ;;
@@ -71,8 +76,7 @@ _cherry() {
     'get get') choices='jobs workers checkpoints datasets presets events' ;;
     'describe describe') choices='job worker checkpoint' ;;
     'completion completion') choices='bash zsh' ;;
-    'submit '*|'data prepare '*)
-      [[ $current == -* ]] || { COMPREPLY=($(compgen -f -- "$current")); return; } ;;
+    'submit '*|'data prepare '*) [[ $current == -* ]] || { COMPREPLY=(); return; } ;;
   esac
   case "$sofar" in
     watch|logs|metrics|explain|cancel|pause|resume|resubmit|generate)
@@ -81,7 +85,8 @@ _cherry() {
   [[ $current == -* ]] && choices="$choices @GLOBAL@"
   COMPREPLY=($(compgen -W "$choices" -- "$current"))
 }
-complete -F _cherry cherry
+# Where there is nothing to choose from, files: the shell's own way knows spaces and slashes.
+complete -o default -F _cherry cherry
 )bash";
 
 }  // namespace
@@ -105,8 +110,8 @@ absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::str
     return bash;
   }
   return absl::StrCat("#compdef cherry\n# In ~/.zshrc: source <(cherry completion zsh)\n",
-                      "autoload -U +X compinit && compinit -u\nautoload -U +X bashcompinit && bashcompinit\n",
-                      bash);
+                      "(( $+functions[compdef] )) || { autoload -U +X compinit && compinit -u }\n",
+                      "autoload -U +X bashcompinit && bashcompinit\n", bash);
 }
 
 }  // namespace cherry::client

@@ -5,8 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <iostream>
 
@@ -268,28 +266,6 @@ TEST_F(AppTest, EveryCommandsHelpHasAnExample) {
   EXPECT_GE(commands, 20);
   EXPECT_EQ(Run({"submit", "--help"}), 0);
   EXPECT_THAT(out_, AllOf(HasSubstr("Example:"), HasSubstr("--dry-run")));
-}
-
-TEST_F(AppTest, CompletionScriptsParseAndComplete) {
-  ASSERT_EQ(Run({"completion", "bash"}), 0);
-  const std::string script = Write("cherry.bash", out_);
-  EXPECT_EQ(std::system(("bash -n " + script).c_str()), 0);
-  const auto complete = [&](const std::string& words) {
-    const std::string command = "bash -c 'source " + script + "; COMP_WORDS=(" + words +
-                                "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _cherry; echo ${COMPREPLY[@]}'";
-    FILE* const pipe = popen(command.c_str(), "r");
-    char buffer[4096] = {};
-    const size_t size = fread(buffer, 1, sizeof(buffer) - 1, pipe);
-    pclose(pipe);
-    return std::string(buffer, size);
-  };
-  EXPECT_EQ(complete("cherry sub"), "submit\n");
-  EXPECT_EQ(complete("cherry get check"), "checkpoints\n");
-  EXPECT_EQ(complete("cherry local st"), "start stop status\n");
-  EXPECT_EQ(complete("cherry submit --dry"), "--dry-run\n");
-  EXPECT_EQ(complete("cherry get jobs -o js"), "json\n");
-  ASSERT_EQ(Run({"completion", "zsh"}), 0);
-  EXPECT_THAT(out_, StartsWith("#compdef cherry"));
 }
 
 TEST_F(AppTest, VersionOfBothSides) {
