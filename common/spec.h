@@ -37,10 +37,6 @@ absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view
 // World sizes in [ranks.min, ranks.max], largest first, that divide global_batch_size / micro_batch_size.
 std::vector<int> FeasibleRanks(const v1::JobSpec& resolved);
 
-// The candidate with the smallest edit distance to `word`, also through `aliases`' usual names ("lr" ->
-// "learning_rate"); empty when none is near.
-std::string Nearest(absl::string_view word, const std::vector<std::string>& candidates);
-
 }  // namespace cherry
 
 #endif  // CHERRY_COMMON_SPEC_H_

@@ -7,7 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
-#include "common/spec.h"
+#include "common/nearest.h"
 #include "common/status.h"
 #include "common/version.h"
 

@@ -19,7 +19,7 @@
 #include "client/cli/job_text.h"
 #include "client/cli/output.h"
 #include "client/rpc/pages.h"
-#include "common/spec.h"
+#include "common/nearest.h"
 #include "common/status.h"
 
 namespace cherry::client {

@@ -10,7 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "cherry/v1/job.pb.h"
-#include "common/spec.h"
+#include "common/nearest.h"
 
 namespace cherry::client {
 namespace {

@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "client/cli/job_file_names.h"
 #include "client/cli/job_file_reader.h"
-#include "common/spec.h"
+#include "common/nearest.h"
 #include "common/status.h"
 
 namespace cherry::client {

@@ -1,3 +1,4 @@
+#include "common/nearest.h"
 #include "common/spec.h"
 
 #include <functional>
