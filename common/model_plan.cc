@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/nearest.h"
+#include "common/spec_kinds.h"
 #include "common/status.h"
 
 namespace cherry {
@@ -190,6 +192,16 @@ double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
   return 6.0 * in_products + 6.0 * static_cast<double>(shape.layers * shape.dim * sequence_length);
 }
 
+double SgtFlopsPerToken(const ModelShape& shape, int64_t sequence_length, const v1::SgtConfig& sgt) {
+  const double head = static_cast<double>(shape.vocab * shape.dim);
+  const double all = FlopsPerToken(shape, sequence_length);
+  const double trunk = all - 6.0 * head;
+  const double others = 1.0 - sgt.budget();
+  const double scoring = ScoresAllRows(sgt.selector()) ? 2.0 * head : 0.0;
+  const double anchor = sgt.anchor() > 0.0 ? trunk / 3.0 + others * (2.0 + 6.0) * head : 0.0;
+  return trunk + sgt.budget() * 6.0 * head + scoring + anchor;
+}
+
 v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train, int bytes_per_element) {
   const int64_t parameters = CountParameters(shape);
   const int64_t tokens = int64_t{train.micro_batch_size()} * train.sequence_length();
@@ -212,6 +224,35 @@ v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train,
   return plan;
 }
 
+namespace {
+
+void PlanSgt(const v1::JobSpec& resolved, const ModelShape& shape, v1::Plan* plan) {
+  const v1::SgtConfig& sgt = resolved.sgt();
+  plan->set_flops_per_token(SgtFlopsPerToken(shape, resolved.train().sequence_length(), sgt));
+  plan->add_notes(absl::StrFormat("FLOPs are those executed: %.2f of training on every token",
+                                  plan->flops_per_token() /
+                                      FlopsPerToken(shape, resolved.train().sequence_length())));
+  if (ScoresAllRows(sgt.selector())) {
+    plan->add_notes("the selector scores by loss: it needs the logits of every row before it chooses");
+  }
+  if (NeedsReference(sgt.selector())) {
+    plan->add_notes("the reference model's forward and memory come on top");
+  }
+  v1::MemoryPlan* memory = plan->mutable_memory_per_rank();
+  if (sgt.anchor() > 0.0) {
+    memory->set_weights(memory->weights() + plan->parameters() * 4);
+    memory->set_total(memory->total() + plan->parameters() * 4);
+    plan->add_notes("the anchor keeps the start model in memory");
+  }
+  if (sgt.coupling_every() > 0) {
+    plan->add_notes(absl::StrCat("every ", sgt.coupling_every(),
+                                 " steps a probe of the coupling takes four more backward passes of a micro-batch "
+                                 "and, for that step, the memory of five more gradients"));
+  }
+}
+
+}  // namespace
+
 absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t train_tokens) {
   ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(resolved.model(), 0));
   const v1::TrainConfig& train = resolved.train();
@@ -220,13 +261,16 @@ absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t
   plan.set_active_parameters(plan.parameters());
   plan.set_flops_per_token(FlopsPerToken(shape, train.sequence_length()));
   plan.set_tokens(train.steps() * train.global_batch_size() * train.sequence_length());
-  plan.set_total_flops(plan.flops_per_token() * static_cast<double>(plan.tokens()));
   plan.set_checkpoint_bytes(plan.parameters() * 12);
   *plan.mutable_memory_per_rank() = PlanMemory(shape, train, train.dtype() == v1::TrainConfig::BF16 ? 2 : 4);
   plan.set_ranks(ranks);
   plan.set_accumulation_steps(train.global_batch_size() / std::max(1, train.micro_batch_size() * ranks));
   plan.set_epochs(train_tokens > 0 ? static_cast<double>(plan.tokens()) / static_cast<double>(train_tokens)
                                    : 0.0);
+  if (resolved.kind() == v1::JobSpec::SGT) {
+    PlanSgt(resolved, shape, &plan);
+  }
+  plan.set_total_flops(plan.flops_per_token() * static_cast<double>(plan.tokens()));
   return plan;
 }
 

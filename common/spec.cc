@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/ids.h"
 #include "common/model_plan.h"
+#include "common/spec_checks.h"
+#include "common/spec_kinds.h"
 #include "common/status.h"
 
 namespace cherry {
@@ -15,35 +18,15 @@ namespace {
 
 constexpr int64_t kMaxSteps = 1'000'000'000;
 
-absl::Status OutOfRange(absl::string_view field, absl::string_view value, absl::string_view range) {
-  return InvalidField("OUT_OF_RANGE", field, absl::StrCat(field, ": ", value, " is not in ", range),
-                      absl::StrCat("give a value in ", range));
-}
-
-absl::Status CheckInteger(absl::string_view field, int64_t value, int64_t low, int64_t high) {
-  if (value < low || value > high) {
-    return OutOfRange(field, absl::StrCat(value), absl::StrCat(low, "..", high));
-  }
-  return absl::OkStatus();
-}
-
-// low <= value < high; false for NaN.
-absl::Status CheckReal(absl::string_view field, double value, double low, double high) {
-  if (!(value >= low && value < high)) {
-    return OutOfRange(field, absl::StrCat(value), absl::StrCat("[", low, ", ", high, ")"));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckIdentity(const v1::JobSpec& spec) {
   if (spec.kind() == v1::JobSpec::KIND_UNSPECIFIED) {
     return InvalidField("FIELD_REQUIRED", "kind", "kind: is not given",
                         "use one of pretrain, sgt, compress, fuse, evaluate");
   }
-  if (spec.kind() != v1::JobSpec::PRETRAIN) {
+  if (spec.kind() != v1::JobSpec::PRETRAIN && spec.kind() != v1::JobSpec::SGT) {
     return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
                  absl::StrCat("kind: this version does not run ", v1::JobSpec::Kind_Name(spec.kind())),
-                 "use pretrain");
+                 "use pretrain or sgt");
   }
   if (spec.has_matrix()) {
     return Error(absl::StatusCode::kUnimplemented, "MATRIX_NOT_SUPPORTED", "matrix",
@@ -75,7 +58,8 @@ absl::Status CheckIdentity(const v1::JobSpec& spec) {
 
 // A kind's own section in a job of another kind is a mistake, not something to ignore.
 absl::Status CheckSections(const v1::JobSpec& spec) {
-  const std::pair<const char*, bool> foreign[] = {{"sgt", spec.has_sgt()},
+  const bool sgt = spec.kind() == v1::JobSpec::SGT;
+  const std::pair<const char*, bool> foreign[] = {{"sgt", spec.has_sgt() && !sgt},
                                                   {"compress", spec.has_compress()},
                                                   {"experts", spec.experts_size() > 0},
                                                   {"fuse", spec.has_fuse()},
@@ -84,9 +68,15 @@ absl::Status CheckSections(const v1::JobSpec& spec) {
   for (const auto& [field, present] : foreign) {
     if (present) {
       return InvalidField("FIELD_NOT_ALLOWED", field,
-                          absl::StrCat(field, ": a pretrain job has no such section"),
+                          absl::StrCat(field, ": a job of kind ",
+                                       absl::AsciiStrToLower(v1::JobSpec::Kind_Name(spec.kind())),
+                                       " has no such section"),
                           absl::StrCat("remove it, or change kind"));
     }
+  }
+  if (sgt && !spec.has_from() && !spec.has_continue_()) {
+    return InvalidField("FIELD_REQUIRED", "from", "from: selective training starts from a trained model",
+                        "name the job to start from, e.g. from: {job: ko-base}");
   }
   if (spec.has_from() && spec.has_continue_()) {
     return InvalidField("FIELD_NOT_ALLOWED", "continue", "continue: is given together with from",
@@ -203,6 +193,33 @@ absl::Status CheckBatch(const v1::JobSpec& spec) {
                       absl::StrCat("use ", near, ", or change train.micro_batch_size"));
 }
 
+const v1::Split* FindSplit(const v1::Dataset* dataset, const std::string& reference) {
+  if (dataset != nullptr) {
+    for (const v1::Split& split : dataset->splits()) {
+      if (absl::StrCat(dataset->name(), "/", split.name()) == reference) {
+        return &split;
+      }
+    }
+  }
+  return nullptr;
+}
+
+// What only an assistant says can be supervised where somebody is one.
+absl::Status CheckResponses(const SpecContext& context, const v1::DataConfig& data) {
+  if (data.targets() != v1::DataConfig::RESPONSES) {
+    return absl::OkStatus();
+  }
+  for (const auto& [field, split] : {std::pair{"data.train", FindSplit(context.train, data.train())},
+                                     std::pair{"data.valid", FindSplit(context.valid, data.valid())}}) {
+    if (split->response_tokens() == 0) {
+      return InvalidField("NO_RESPONSES", "data.targets",
+                          absl::StrCat("data.targets: responses, but ", field, " has none"),
+                          "prepare chat data (.jsonl with messages), or use targets: all");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckSplit(absl::string_view field, const std::string& given, const v1::Dataset* dataset,
                         int64_t window) {
   ASSIGN_OR_RETURN(const SplitRef ref, ParseSplitRef(given, field));
@@ -236,10 +253,6 @@ absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec) {
     return InvalidField("FIELD_REQUIRED", "data.train", "data.train: is not given",
                         "name a prepared dataset, e.g. ko/train");
   }
-  if (spec->data().targets() == v1::DataConfig::RESPONSES) {
-    return Error(absl::StatusCode::kUnimplemented, "TARGETS_NOT_SUPPORTED", "data.targets",
-                 "data.targets: this version supervises all tokens only", "use all");
-  }
   const int64_t window = spec->train().sequence_length();
   RETURN_IF_ERROR(CheckSplit("data.train", spec->data().train(), context.train, window));
   if (spec->data().valid().empty()) {
@@ -253,7 +266,15 @@ absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec) {
                                      spec->data().train(), "'"),
                         "prepare it with `--tokenizer` of the training dataset");
   }
-  return absl::OkStatus();
+  if (context.parent_data != nullptr && spec->has_from() &&
+      context.parent_data->tokenizer_hash() != context.train->tokenizer_hash()) {
+    return InvalidField("TOKENIZER_MISMATCH", "data.train",
+                        absl::StrCat("data.train: '", spec->data().train(),
+                                     "' has another tokenizer than '", context.parent_data->name(),
+                                     "', which the model of from.job was trained on"),
+                        absl::StrCat("prepare it with `--tokenizer ", context.parent_data->name(), "`"));
+  }
+  return CheckResponses(context, spec->data());
 }
 
 // A shape given beside a parent must be the parent's.
@@ -324,6 +345,9 @@ absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecConte
   RETURN_IF_ERROR(CheckBatch(resolved));
   RETURN_IF_ERROR(ResolveData(context, &resolved));
   RETURN_IF_ERROR(ResolveModelSection(context, &resolved));
+  if (resolved.kind() == v1::JobSpec::SGT) {
+    RETURN_IF_ERROR(ResolveSgt(context, &resolved));
+  }
   RETURN_IF_ERROR(ResolveRest(&resolved));
   return resolved;
 }

@@ -21,6 +21,11 @@ struct SpecContext {
   const v1::Dataset* valid = nullptr;
   // Model of the checkpoint that `from`, `continue` or model.like means, when there is one.
   const v1::ModelConfig* parent_model = nullptr;
+  // Model of sgt.reference, when it is given.
+  const v1::ModelConfig* reference_model = nullptr;
+  // Training data of those two jobs; null where there is none, or it is not registered any more.
+  const v1::Dataset* parent_data = nullptr;
+  const v1::Dataset* reference_data = nullptr;
 };
 
 // Returns the spec with every default filled in, or the first thing that is wrong with it: names, ranges,

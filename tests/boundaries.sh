@@ -34,7 +34,7 @@ must_not_include coordinator/core \
 must_not_include coordinator 'torch|ATen|c10|nccl'
 must_not_include worker/agent 'torch|ATen|c10|nccl|rocksdb'
 must_not_include client 'torch|ATen|c10|nccl|rocksdb'
-for folder in model kernels optim parallel data checkpoint trainer; do
+for folder in model kernels methods optim parallel data checkpoint trainer; do
   must_not_include worker/$folder 'grpc|rocksdb|prometheus'
 done
 must_not_include common 'grpc|rocksdb|torch|ATen|c10'

@@ -31,6 +31,9 @@ std::string PlanText(const v1::Plan& plan, int indent) {
                        BytesText(memory.optimizer()), BytesText(memory.activations()),
                        BytesText(memory.logits()), BytesText(memory.snapshot())));
   line("checkpoint", BytesText(plan.checkpoint_bytes()));
+  for (const std::string& note : plan.notes()) {
+    line("note", note);
+  }
   for (const v1::PendingReason& reason : plan.would_wait()) {
     line("would wait", absl::StrCat(TierText(reason.tier()), ": ", reason.message(),
                                     reason.remedy().empty() ? "" : "; would start with ", reason.remedy()));

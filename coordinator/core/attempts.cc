@@ -103,6 +103,7 @@ v1::CoordinatorMessage StartDirective(const State& state, const JobEntry& entry,
   } else if (spec.has_from() && entry.record.has_source()) {
     *start->mutable_from() = entry.record.source();
   }
+  *start->mutable_inputs() = entry.record.inputs();
   start->set_checkpoint_directory(EpochDirectory(entry, attempt.epoch()));
   *start->mutable_rendezvous_timeout() = ToProto(state.config.rendezvous_timeout);
   return message;

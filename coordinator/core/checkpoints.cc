@@ -43,8 +43,15 @@ std::set<std::pair<int64_t, int64_t>> Referenced(const State& state, const std::
     return keys;
   }
   for (const std::string& child : children->second) {
-    const Checkpoint& source = state.jobs.at(child).record.source();
-    keys.insert({source.step(), source.epoch()});
+    const v1::JobRecord& record = state.jobs.at(child).record;
+    if (record.source().job_uid() == uid) {
+      keys.insert({record.source().step(), record.source().epoch()});
+    }
+    for (const v1::JobInput& input : record.inputs()) {
+      if (input.checkpoint().job_uid() == uid) {
+        keys.insert({input.checkpoint().step(), input.checkpoint().epoch()});
+      }
+    }
   }
   return keys;
 }
@@ -216,11 +223,20 @@ void Retain(State* state, Decision* decision, JobEntry* entry) {
 }
 
 void ReleaseSource(State* state, Decision* decision, const JobEntry& entry) {
-  if (!IsTerminal(entry.job().state()) || !entry.record.has_source()) {
+  if (!IsTerminal(entry.job().state())) {
     return;
   }
-  if (JobEntry* source = FindJob(state, entry.record.source().job_uid())) {
-    Retain(state, decision, source);
+  std::set<std::string> sources;
+  if (entry.record.has_source()) {
+    sources.insert(entry.record.source().job_uid());
+  }
+  for (const v1::JobInput& input : entry.record.inputs()) {
+    sources.insert(input.checkpoint().job_uid());
+  }
+  for (const std::string& uid : sources) {
+    if (JobEntry* source = FindJob(state, uid)) {
+      Retain(state, decision, source);
+    }
   }
 }
 

@@ -28,6 +28,9 @@ void Reindex(State* state, const JobEntry& entry) {
   if (entry.record.has_source()) {
     Keep(&state->children[entry.record.source().job_uid()], job.uid(), !IsTerminal(job.state()));
   }
+  for (const v1::JobInput& input : entry.record.inputs()) {
+    Keep(&state->children[input.checkpoint().job_uid()], job.uid(), !IsTerminal(job.state()));
+  }
 }
 
 JobEntry* FindJob(State* state, const std::string& uid) {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -19,13 +20,19 @@ namespace cherry::coordinator {
 namespace {
 
 constexpr size_t kMostSpecBytes = 256 * 1024;
+constexpr char kOriginRole[] = "origin";
+constexpr char kReferenceRole[] = "sgt.reference";
 
 // What a spec's references mean right now.
 struct Sources {
   const v1::Dataset* train = nullptr;
   const v1::Dataset* valid = nullptr;
+  const v1::Dataset* parent_data = nullptr;
+  const v1::Dataset* reference_data = nullptr;
   std::optional<v1::ModelConfig> model;
+  std::optional<v1::ModelConfig> reference_model;
   std::optional<v1::Checkpoint> checkpoint;
+  std::vector<v1::JobInput> inputs;
 };
 
 std::string NamespaceOf(const v1::JobSpec& spec) {
@@ -56,11 +63,52 @@ const v1::Dataset* FindDataset(const State& state, const std::string& split) {
   return found == state.datasets.end() ? nullptr : &found->second;
 }
 
+void AddInput(absl::string_view role, const v1::Checkpoint& checkpoint, std::vector<v1::JobInput>* inputs) {
+  v1::JobInput& input = inputs->emplace_back();
+  input.set_role(std::string(role));
+  *input.mutable_checkpoint() = checkpoint;
+}
+
+// The weights that a selective run measures from: those it starts from, or, when it goes on with another such run,
+// those that one started from.
+void AddOrigin(const v1::JobSpec& spec, const JobEntry& parent, Sources* sources) {
+  if (!spec.has_continue_()) {
+    AddInput(kOriginRole, *sources->checkpoint, &sources->inputs);
+    return;
+  }
+  for (const v1::JobInput& input : parent.record.inputs()) {
+    if (input.role() == kOriginRole) {
+      sources->inputs.push_back(input);
+      return;
+    }
+  }
+  AddInput(kOriginRole, *sources->checkpoint, &sources->inputs);
+}
+
+// What a method other than pretraining names besides: the defaults of its data, a reference model.
+absl::Status LookUpMethod(State* state, v1::JobSpec* spec, const JobEntry* parent, Sources* sources) {
+  if (parent != nullptr) {
+    const v1::DataConfig& inherited = parent->job().resolved().data();
+    if (spec->data().train().empty()) spec->mutable_data()->set_train(inherited.train());
+    if (spec->data().valid().empty()) spec->mutable_data()->set_valid(inherited.valid());
+    AddOrigin(*spec, *parent, sources);
+  }
+  if (spec->sgt().has_reference()) {
+    v1::SourceRef* ref = spec->mutable_sgt()->mutable_reference();
+    ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, *spec, ref, kReferenceRole));
+    ASSIGN_OR_RETURN(const v1::Checkpoint checkpoint,
+                     SelectCheckpoint(*job, ref->checkpoint(), absl::StrCat(kReferenceRole, ".checkpoint")));
+    AddInput(kReferenceRole, checkpoint, &sources->inputs);
+    sources->reference_model = job->job().resolved().model();
+    sources->reference_data = FindDataset(*state, job->job().resolved().data().train());
+  }
+  return absl::OkStatus();
+}
+
 // Looks up everything the spec names, and writes uids into its references.
 absl::StatusOr<Sources> LookUp(State* state, v1::JobSpec* spec) {
   Sources sources;
-  sources.train = FindDataset(*state, spec->data().train());
-  sources.valid = FindDataset(*state, spec->data().valid());
+  const JobEntry* parent = nullptr;
   if (spec->model().has_like()) {
     v1::SourceRef* like = spec->mutable_model()->mutable_like();
     ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, *spec, like, "model.like"));
@@ -74,7 +122,14 @@ absl::StatusOr<Sources> LookUp(State* state, v1::JobSpec* spec) {
     const std::string which = goes_on && ref->checkpoint().empty() ? "latest" : ref->checkpoint();
     ASSIGN_OR_RETURN(sources.checkpoint, SelectCheckpoint(*job, which, absl::StrCat(field, ".checkpoint")));
     sources.model = job->job().resolved().model();
+    sources.parent_data = FindDataset(*state, job->job().resolved().data().train());
+    parent = job;
   }
+  if (spec->kind() != v1::JobSpec::PRETRAIN) {
+    RETURN_IF_ERROR(LookUpMethod(state, spec, parent, &sources));
+  }
+  sources.train = FindDataset(*state, spec->data().train());
+  sources.valid = FindDataset(*state, spec->data().valid());
   return sources;
 }
 
@@ -113,7 +168,7 @@ int64_t TokensOf(const v1::Dataset* dataset, const std::string& split_ref) {
 
 // The spec with every default and its plan, without identity.
 absl::StatusOr<v1::Job> Prepare(State* state, const v1::JobSpec& spec, const NewJobIds& ids,
-                                std::optional<v1::Checkpoint>* source) {
+                                Sources* found) {
   if (spec.ByteSizeLong() > kMostSpecBytes) {
     return InvalidField("SPEC_TOO_LARGE", "spec",
                         absl::StrCat("spec: ", spec.ByteSizeLong(), " bytes are too many"),
@@ -125,18 +180,24 @@ absl::StatusOr<v1::Job> Prepare(State* state, const v1::JobSpec& spec, const New
     named.set_name(absl::StrCat(named.generate_name(), ids.name_suffix));
     named.clear_generate_name();
   }
-  absl::StatusOr<Sources> sources =
-      spec.kind() == v1::JobSpec::PRETRAIN ? LookUp(state, &named) : absl::StatusOr<Sources>(Sources{});
-  RETURN_IF_ERROR(sources.status());
-  SpecContext context{sources->train, sources->valid, sources->model ? &*sources->model : nullptr};
+  if (spec.kind() == v1::JobSpec::PRETRAIN || spec.kind() == v1::JobSpec::SGT) {
+    ASSIGN_OR_RETURN(*found, LookUp(state, &named));
+  }
+  const Sources& sources = *found;
+  SpecContext context;
+  context.train = sources.train;
+  context.valid = sources.valid;
+  context.parent_model = sources.model ? &*sources.model : nullptr;
+  context.reference_model = sources.reference_model ? &*sources.reference_model : nullptr;
+  context.parent_data = sources.parent_data;
+  context.reference_data = sources.reference_data;
   v1::Job job;
   ASSIGN_OR_RETURN(*job.mutable_resolved(), ResolveSpec(named, context));
-  RETURN_IF_ERROR(CheckContinue(job.resolved(), *sources));
+  RETURN_IF_ERROR(CheckContinue(job.resolved(), sources));
   const std::vector<int> ranks = FeasibleRanks(job.resolved());
   ASSIGN_OR_RETURN(*job.mutable_plan(), PlanJob(job.resolved(), ranks.empty() ? 1 : ranks.front(),
-                                                TokensOf(sources->train, job.resolved().data().train())));
+                                                TokensOf(sources.train, job.resolved().data().train())));
   *job.mutable_spec() = spec;
-  *source = sources->checkpoint;
   return job;
 }
 
@@ -144,8 +205,8 @@ absl::StatusOr<v1::Job> Prepare(State* state, const v1::JobSpec& spec, const New
 
 absl::StatusOr<v1::Job> SubmitJob(State* state, Decision* decision, const Caller& caller,
                                   const v1::JobSpec& spec, const NewJobIds& ids, bool validate_only) {
-  std::optional<v1::Checkpoint> source;
-  ASSIGN_OR_RETURN(v1::Job job, Prepare(state, spec, ids, &source));
+  Sources sources;
+  ASSIGN_OR_RETURN(v1::Job job, Prepare(state, spec, ids, &sources));
   const JobName name{job.resolved().namespace_(), job.resolved().name()};
   RETURN_IF_ERROR(CheckNameIsFree(*state, name));
   job.set_name(name.Resource());
@@ -169,9 +230,10 @@ absl::StatusOr<v1::Job> SubmitJob(State* state, Decision* decision, const Caller
   entry.job() = std::move(job);
   entry.record.set_arrival(state->cluster.next_arrival());
   *entry.record.mutable_pending_since() = ToProto(decision->now);
-  if (source.has_value()) {
-    *entry.record.mutable_source() = *source;
+  if (sources.checkpoint.has_value()) {
+    *entry.record.mutable_source() = *sources.checkpoint;
   }
+  entry.record.mutable_inputs()->Assign(sources.inputs.begin(), sources.inputs.end());
   entry.shape = PlacementShape(entry.job().resolved());
   state->by_arrival[entry.record.arrival()] = ids.uid;
   state->by_name[name.Resource()] = ids.uid;

@@ -1,6 +1,8 @@
 #include "worker/data/dataset.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "common/hash.h"
 #include "common/spec.h"
 #include "common/status.h"
+#include "common/token_labels.h"
 
 namespace cherry::trainer {
 namespace {
@@ -89,13 +92,56 @@ absl::StatusOr<std::unique_ptr<TokenWindows>> TokenWindows::Open(const std::stri
   return windows;
 }
 
+TokenWindows::~TokenWindows() {
+  if (labels_fd_ >= 0) {
+    close(labels_fd_);
+  }
+}
+
+absl::Status TokenWindows::OpenLabels() {
+  const std::string path = prefix_ + kLabelsSuffix;
+  if (split_.labels_hash().empty()) {
+    return InvalidField("LABELS_MISSING", field_, absl::StrCat(field_, ": the split has no labels"),
+                        "prepare the dataset again with this version");
+  }
+  labels_fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat info;
+  if (labels_fd_ < 0 || fstat(labels_fd_, &info) != 0) {
+    return Changed(field_, ErrnoError(errno, path).message());
+  }
+  if (info.st_size != file_->tokens()) {
+    return Changed(field_, absl::StrCat(path, " has ", info.st_size, " bytes, not one for each of ",
+                                        file_->tokens(), " tokens"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TokenWindows::ReadLabels(int64_t window, absl::Span<uint8_t> out) const {
+  const auto offset = static_cast<off_t>(window * sequence_length_);
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t count =
+        pread(labels_fd_, out.data() + done, out.size() - done, offset + static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count <= 0) {
+      const std::string path = prefix_ + kLabelsSuffix;
+      return count < 0 ? ErrnoError(errno, path) : absl::DataLossError(absl::StrCat(path, ": it has become shorter"));
+    }
+    done += static_cast<size_t>(count);
+  }
+  return absl::OkStatus();
+}
+
 void TokenWindows::Read(int64_t window, absl::Span<int64_t> out) const {
   file_->Read(window * sequence_length_, out);
 }
 
 absl::Status TokenWindows::CheckHashes() const {
   RETURN_IF_ERROR(CheckHash(prefix_ + ".bin", split_.bin_hash(), field_));
-  return CheckHash(prefix_ + ".idx", split_.idx_hash(), field_);
+  RETURN_IF_ERROR(CheckHash(prefix_ + ".idx", split_.idx_hash(), field_));
+  return has_labels() ? CheckHash(prefix_ + kLabelsSuffix, split_.labels_hash(), field_) : absl::OkStatus();
 }
 
 }  // namespace cherry::trainer

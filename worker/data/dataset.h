@@ -29,12 +29,24 @@ class TokenWindows {
                                                             const std::string& reference,
                                                             absl::string_view field, int64_t sequence_length);
 
+  ~TokenWindows();
+  TokenWindows(const TokenWindows&) = delete;
+  TokenWindows& operator=(const TokenWindows&) = delete;
+
+  // Opens SPLIT.labels too; before CheckHashes. LABELS_MISSING where the split has none, errors as Open's.
+  absl::Status OpenLabels();
+  // Whether the split was registered with labels.
+  bool offers_labels() const { return !split_.labels_hash().empty(); }
+  bool has_labels() const { return labels_fd_ >= 0; }
+
   int64_t size() const { return windows_; }
   int64_t sequence_length() const { return sequence_length_; }
   // REQUIRES: 0 <= window < size(), out.size() == sequence_length() + 1.
   void Read(int64_t window, absl::Span<int64_t> out) const;
+  // The labels of the same tokens. REQUIRES: has_labels(). kDataLoss when the file cannot be read.
+  absl::Status ReadLabels(int64_t window, absl::Span<uint8_t> out) const;
 
-  // Reads both files whole and compares them with the hashes they were registered with.
+  // Reads the files that are open whole and compares them with the hashes they were registered with.
   absl::Status CheckHashes() const;
 
  private:
@@ -45,6 +57,7 @@ class TokenWindows {
   std::unique_ptr<TokenFile> file_;
   int64_t sequence_length_ = 0;
   int64_t windows_ = 0;
+  int labels_fd_ = -1;
 };
 
 }  // namespace cherry::trainer

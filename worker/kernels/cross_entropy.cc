@@ -58,8 +58,8 @@ class CpuHeadCrossEntropy : public torch::autograd::Function<CpuHeadCrossEntropy
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    const double factor = gradients[0].item<double>();
-    if (factor == 1.0) {
+    const float factor = *gradients[0].const_data_ptr<float>();
+    if (factor == 1.0F) {
       return {saved[0], saved[1], at::Tensor(), at::Tensor()};
     }
     return {saved[0] * factor, saved[1] * factor, at::Tensor(), at::Tensor()};

@@ -38,7 +38,8 @@ class ReadyHook : public torch::autograd::PostAccumulateGradHook {
 
 }  // namespace
 
-Parameters::Parameters(const std::vector<ParameterSpec>& specs, at::Device device, uint64_t seed) {
+Parameters::Parameters(const std::vector<ParameterSpec>& specs, at::Device device, uint64_t seed,
+                       bool frozen) {
   int64_t size = 0;
   for (const ParameterSpec& spec : specs) {
     size += Aligned(Elements(spec));
@@ -48,7 +49,9 @@ Parameters::Parameters(const std::vector<ParameterSpec>& specs, at::Device devic
   int64_t offset = 0;
   for (const ParameterSpec& spec : specs) {
     const int64_t count = Elements(spec);
-    if (spec.init_std > 0.0) {
+    if (frozen) {
+      // Zeros, until they are loaded.
+    } else if (spec.init_std > 0.0) {
       FillNormal(StreamKey(seed, spec.name), spec.init_std, count, data + offset);
     } else {
       std::fill(data + offset, data + offset + count, 1.0F);
@@ -57,12 +60,15 @@ Parameters::Parameters(const std::vector<ParameterSpec>& specs, at::Device devic
     offset += Aligned(count);
   }
   values_ = initial.to(device);
-  gradients_ = at::zeros_like(values_);
+  gradients_ = frozen ? at::empty({0}, values_.options()) : at::zeros_like(values_);
   for (size_t i = 0; i < specs.size(); ++i) {
     const int64_t begin = list_[i].offset;
     const int64_t count = Elements(specs[i]);
-    list_[i].tensor = values_.narrow(0, begin, count).view(specs[i].shape).detach().requires_grad_();
-    list_[i].tensor.mutable_grad() = gradients_.narrow(0, begin, count).view(specs[i].shape);
+    list_[i].tensor = values_.narrow(0, begin, count).view(specs[i].shape).detach();
+    if (!frozen) {
+      list_[i].tensor.requires_grad_();
+      list_[i].tensor.mutable_grad() = gradients_.narrow(0, begin, count).view(specs[i].shape);
+    }
   }
 }
 

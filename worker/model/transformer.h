@@ -38,6 +38,8 @@ class Transformer {
     at::ScalarType compute = at::kFloat;
     // Keep only each layer's input and run the layer again in backward. Changes no bit of any result.
     bool recompute_layers = false;
+    // Never trained: no gradients, and weights only once they are loaded.
+    bool frozen = false;
   };
 
   // REQUIRES: a shape from ResolveModel. Weights from `seed` (see Parameters).
@@ -49,6 +51,9 @@ class Transformer {
 
   // tokens [b, t] int64 on the model's device -> states after the last norm [b, t, dim].
   at::Tensor Hidden(const at::Tensor& tokens);
+
+  // The head's weights [vocab, dim] in the compute type.
+  at::Tensor HeadWeight() const { return Weight(head_); }
 
   // hidden [..., dim] -> fp32 logits [..., vocab].
   at::Tensor Logits(const at::Tensor& hidden);

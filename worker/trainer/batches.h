@@ -6,14 +6,23 @@
 
 #include <cstdint>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "cherry/v1/job.pb.h"
+#include "worker/data/batch.h"
 #include "worker/data/dataset.h"
-#include "worker/trainer/recipe.h"
 
 namespace cherry::trainer {
 
-// The sequences of these windows, in their order, on `device`. Thread-safe.
-Batch ReadBatch(const TokenWindows& data, absl::Span<const int64_t> windows, c10::Device device);
+// Whether all targets count, or only what an assistant says.
+enum class CountedTargets { kAll, kResponses };
+
+CountedTargets CountedOf(const v1::DataConfig& data);
+
+// The sequences of these windows, in their order, on `device`; samples[i] names window i of them. Labels are read when
+// `data` has them open, which kResponses REQUIRES. Thread-safe.
+absl::StatusOr<Batch> ReadBatch(const TokenWindows& data, absl::Span<const int64_t> windows,
+                                absl::Span<const int64_t> samples, CountedTargets counted, c10::Device device);
 
 }  // namespace cherry::trainer
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -45,15 +46,6 @@ std::unique_ptr<GradientBuckets> MakeBuckets(Parameters* parameters, Collective*
       collective);
   parameters->SetGradientHook([buckets = buckets.get()](size_t index) { buckets->Ready(index); });
   return buckets;
-}
-
-ValidationPlan PlanValidation(const v1::JobSpec& spec, const TokenWindows* valid) {
-  ValidationPlan plan;
-  plan.data = valid;
-  plan.batch = spec.train().micro_batch_size();
-  const int64_t most = spec.validation().max_sequences();
-  plan.windows = most > 0 ? std::min(most, valid->size()) : valid->size();
-  return plan;
 }
 
 bool Every(int64_t interval, int64_t step) { return interval > 0 && step % interval == 0; }
@@ -104,73 +96,124 @@ absl::Status TrainingLoop::Run() {
 
 absl::Status TrainingLoop::Step(StepFacts* facts, StopRequest* stop) {
   const absl::Time begin = absl::Now();
-  double loss_sum = 0.0;
-  double targets = 0.0;
-  RETURN_IF_ERROR(Backpropagate(facts, &loss_sum, &targets));
   Stopwatch watch;
-  ASSIGN_OR_RETURN(const Agreed agreed, Agree(loss_sum, targets));
+  std::vector<Batch> batches;
+  TargetCounts counts;
+  RETURN_IF_ERROR(ReadStep(&batches, &counts));
+  facts->phases.set_data(watch.Lap());
+  StepView view;
+  Batch independent;
+  RETURN_IF_ERROR(BeforeUpdate(batches, &independent, &view));
+  ASSIGN_OR_RETURN(const double loss_sum, Backpropagate(batches, counts, facts));
+  watch.Lap();
+  ASSIGN_OR_RETURN(const Agreed agreed, Agree(loss_sum, counts.supervised));
   if (buckets_ != nullptr) {
     RETURN_IF_ERROR(buckets_->Finish());
   }
   facts->phases.set_reduce(watch.Lap());
-  const double loss = agreed.loss_sum / agreed.targets;
-  if (!std::isfinite(loss)) {
-    return NotFinite("LOSS_NOT_FINITE", "the loss", loss);
-  }
-  facts->learning_rate = schedule_.At(run_->step);
-  facts->gradient_norm = parts_.optimizer->Step(facts->learning_rate, 1.0 / agreed.targets);
+  RETURN_IF_ERROR(Update(agreed, facts));
   facts->phases.set_optimizer(watch.Lap());
-  if (!std::isfinite(facts->gradient_norm)) {
-    return NotFinite("GRADIENT_NOT_FINITE", "the gradient's norm", facts->gradient_norm);
+  if (view.independent != nullptr) {
+    RETURN_IF_ERROR(parts_.recipe->AfterUpdate(view, &facts->measures));
   }
   facts->tokens = micro_batches_ * micro_batch_ * spec_.train().sequence_length();
   facts->supervised_tokens = static_cast<int64_t>(agreed.targets);
   run_->step += 1;
   run_->sample_cursor += micro_batches_ * micro_batch_;
   run_->tokens += facts->tokens;
-  run_->loss = loss;
   run_->saved = false;
   *stop = agreed.stop;
   facts->seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   return absl::OkStatus();
 }
 
-absl::Status TrainingLoop::Backpropagate(StepFacts* facts, double* loss_sum, double* targets) {
-  const Gang& gang = *parts_.gang;
-  Recipe* recipe = parts_.recipe;
+// One update, or none: a step may have nothing that is supervised.
+absl::Status TrainingLoop::Update(const Agreed& agreed, StepFacts* facts) {
+  facts->learning_rate = schedule_.At(run_->step);
+  if (agreed.targets == 0.0) {
+    // The optimizer counts the job's steps, so that a resumed run goes on alike.
+    parts_.optimizer->set_step(parts_.optimizer->step() + 1);
+    return absl::OkStatus();
+  }
+  const double loss = agreed.loss_sum / agreed.targets;
+  if (!std::isfinite(loss)) {
+    return NotFinite("LOSS_NOT_FINITE", "the loss", loss);
+  }
+  facts->gradient_norm = parts_.optimizer->Step(facts->learning_rate, 1.0 / agreed.targets);
+  if (!std::isfinite(facts->gradient_norm)) {
+    return NotFinite("GRADIENT_NOT_FINITE", "the gradient's norm", facts->gradient_norm);
+  }
+  run_->loss = loss;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Batch> TrainingLoop::Read(int64_t first_sample) const {
+  std::vector<int64_t> samples;
+  std::vector<int64_t> windows;
+  for (int64_t sample = first_sample; sample < first_sample + micro_batch_; ++sample) {
+    samples.push_back(sample);
+    windows.push_back(WindowOfSample(sample, parts_.train->size(), spec_.train().seed()));
+  }
+  return ReadBatch(*parts_.train, windows, samples, CountedOf(spec_.data()), parts_.device.torch);
+}
+
+// This rank's micro-batches, and how many targets they have.
+absl::Status TrainingLoop::ReadStep(std::vector<Batch>* batches, TargetCounts* counts) const {
+  for (int64_t micro = parts_.gang->rank; micro < micro_batches_; micro += parts_.gang->world_size) {
+    ASSIGN_OR_RETURN(Batch batch, Read(run_->sample_cursor + micro * micro_batch_));
+    const TargetCounts of_batch = parts_.recipe->Count(batch);
+    counts->supervised += of_batch.supervised;
+    counts->others += of_batch.others;
+    batches->push_back(std::move(batch));
+  }
+  return absl::OkStatus();
+}
+
+// What the recipe looks at before the update, when it does; the view is empty when it does not.
+absl::Status TrainingLoop::BeforeUpdate(const std::vector<Batch>& batches, Batch* independent, StepView* view) {
+  if (!parts_.recipe->Probes(run_->step)) {
+    return absl::OkStatus();
+  }
+  // The next step's: no rank's batches of this step have it.
+  const int64_t next = run_->sample_cursor + micro_batches_ * micro_batch_;
+  ASSIGN_OR_RETURN(*independent, Read(next + parts_.gang->rank * micro_batch_));
+  view->step = run_->step;
+  view->batches = batches;
+  view->independent = independent;
+  view->collectives = {parts_.gang->gradients.get(), parts_.gang->control.get()};
+  return parts_.recipe->BeforeUpdate(*view);
+}
+
+// Over this rank's micro-batches; returns the sum of their losses.
+absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& batches, const TargetCounts& counts,
+                                                   StepFacts* facts) {
+  Recipe* const recipe = parts_.recipe;
+  TargetCounts totals;
+  if (recipe->needs_totals()) {
+    double shared[2] = {counts.supervised, counts.others};
+    RETURN_IF_ERROR(parts_.gang->control->AllReduceSum(absl::MakeSpan(shared)));
+    totals = {shared[0], shared[1]};
+  }
   recipe->model().parameters().ZeroGradients();
   Stopwatch watch;
-  double data = 0.0;
   double forward = 0.0;
   double backward = 0.0;
   at::Tensor sum;
-  at::Tensor count;
-  for (int64_t micro = gang.rank; micro < micro_batches_; micro += gang.world_size) {
-    std::vector<int64_t> windows;
-    for (int64_t i = 0; i < micro_batch_; ++i) {
-      windows.push_back(WindowOfSample(run_->sample_cursor + micro * micro_batch_ + i, parts_.train->size(),
-                                       spec_.train().seed()));
-    }
-    const Batch batch = ReadBatch(*parts_.train, windows, parts_.device.torch);
-    data += watch.Lap();
-    const LossSum loss = recipe->TrainingLoss(batch);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    const at::Tensor loss = recipe->TrainingLoss(batches[i], totals);
     forward += watch.Lap();
-    const bool last = micro + gang.world_size >= micro_batches_;
-    if (last && buckets_ != nullptr) {
+    if (i + 1 == batches.size() && buckets_ != nullptr) {
       buckets_->Arm();
     }
-    loss.sum.backward();
+    loss.backward();
     backward += watch.Lap();
-    const at::Tensor value = loss.sum.detach().to(at::kDouble);
+    const at::Tensor value = loss.detach().to(at::kDouble);
     sum = sum.defined() ? sum + value : value;
-    count = count.defined() ? count + loss.count : loss.count;
   }
-  *loss_sum = sum.item<double>();
-  *targets = static_cast<double>(count.item<int64_t>());
-  facts->phases.set_data(data);
+  const double loss_sum = sum.item<double>();
   facts->phases.set_forward(forward);
   facts->phases.set_backward(backward + watch.Lap());
-  return absl::OkStatus();
+  return loss_sum;
 }
 
 absl::StatusOr<TrainingLoop::Agreed> TrainingLoop::Agree(double loss_sum, double targets) {
@@ -202,7 +245,7 @@ absl::Status TrainingLoop::AfterStep(StopRequest stop, StepFacts* facts) {
   facts->validated = planned || Every(spec_.validation().every_steps(), run_->step);
   if (facts->validated) {
     parts_.channel->SendPhase(v1::PhaseReport::VALIDATING, run_->step);
-    RETURN_IF_ERROR(RunValidation());
+    RETURN_IF_ERROR(RunValidation(facts));
   }
   if (save) {
     parts_.channel->SendPhase(v1::PhaseReport::CHECKPOINTING, run_->step);
@@ -221,14 +264,29 @@ absl::Status TrainingLoop::AfterStep(StopRequest stop, StepFacts* facts) {
   return absl::OkStatus();
 }
 
-absl::Status TrainingLoop::RunValidation() {
-  ASSIGN_OR_RETURN(const double loss,
+absl::Status TrainingLoop::RunValidation(StepFacts* facts) {
+  ASSIGN_OR_RETURN(const std::vector<GroupSum> groups,
                    Validate(validation_, parts_.recipe, parts_.device.torch, parts_.gang->control.get()));
+  const double loss = groups.front().mean();
   if (!std::isfinite(loss)) {
     return NotFinite("LOSS_NOT_FINITE", "the validation loss", loss);
   }
   run_->valid_loss = loss;
   run_->best_valid_loss = std::min(run_->best_valid_loss.value_or(loss), loss);
+  const std::vector<std::string> names = parts_.recipe->validation_groups();
+  for (size_t i = 1; i < groups.size(); ++i) {
+    if (groups[i].targets > 0.0) {
+      facts->measures.push_back({absl::StrCat("loss/valid/", names[i]), groups[i].mean()});
+    }
+  }
+  std::string warning;
+  for (Measure& measure : parts_.recipe->Compare(groups, &warning)) {
+    facts->measures.push_back(std::move(measure));
+  }
+  if (!warning.empty() && parts_.gang->rank == 0) {
+    LogWarning(warning);
+    parts_.channel->SendNote("Warning", warning, run_->step);
+  }
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #define CHERRY_WORKER_TRAINER_LOOP_H_
 
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "worker/data/dataset.h"
@@ -55,10 +56,15 @@ class TrainingLoop {
   };
 
   absl::Status Step(StepFacts* facts, StopRequest* stop);
-  absl::Status Backpropagate(StepFacts* facts, double* loss_sum, double* targets);
+  absl::StatusOr<Batch> Read(int64_t first_sample) const;
+  absl::Status ReadStep(std::vector<Batch>* batches, TargetCounts* counts) const;
+  absl::Status BeforeUpdate(const std::vector<Batch>& batches, Batch* independent, StepView* view);
+  absl::StatusOr<double> Backpropagate(const std::vector<Batch>& batches, const TargetCounts& counts,
+                                       StepFacts* facts);
   absl::StatusOr<Agreed> Agree(double loss_sum, double targets);
+  absl::Status Update(const Agreed& agreed, StepFacts* facts);
   absl::Status AfterStep(StopRequest stop, StepFacts* facts);
-  absl::Status RunValidation();
+  absl::Status RunValidation(StepFacts* facts);
   absl::Status Finish();
   absl::Status NotFinite(absl::string_view reason, absl::string_view what, double value) const;
 

@@ -1,19 +1,12 @@
+#include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+
+#include <numeric>
 
 #include "worker/trainer/recipe.h"
 
 namespace cherry::trainer {
 namespace {
-
-Transformer::Options ModelOptions(const v1::TrainConfig& train, at::Device device) {
-  Transformer::Options options;
-  options.device = device;
-  const bool bf16 =
-      train.dtype() == v1::TrainConfig::BF16 || (train.dtype() == v1::TrainConfig::AUTO && device.is_cuda());
-  options.compute = bf16 ? at::kBFloat16 : at::kFloat;
-  options.recompute_layers = train.activation_checkpoint() == v1::TrainConfig::FULL;
-  return options;
-}
 
 class PretrainRecipe final : public Recipe {
  public:
@@ -21,10 +14,16 @@ class PretrainRecipe final : public Recipe {
       : model_(shape, ModelOptions(spec.train(), device), static_cast<uint64_t>(spec.train().seed())) {}
 
   Transformer& model() override { return model_; }
-  LossSum TrainingLoss(const Batch& batch) override { return model_.Loss(batch.tokens, batch.targets); }
-  LossSum ValidationLoss(const Batch& batch) override {
+  TargetCounts Count(const Batch& batch) const override {
+    return {std::accumulate(batch.counted.begin(), batch.counted.end(), 0.0), 0.0};
+  }
+  at::Tensor TrainingLoss(const Batch& batch, const TargetCounts&) override {
+    return model_.Loss(batch.tokens, batch.targets).sum;
+  }
+  void AddValidation(const Batch& batch, absl::Span<GroupSum> sums) override {
     const at::NoGradGuard no_gradient;
-    return model_.Loss(batch.tokens, batch.targets);
+    sums[0].loss += model_.Loss(batch.tokens, batch.targets).sum.item<double>();
+    sums[0].targets += Count(batch).supervised;
   }
 
  private:

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/log.h"
+#include "common/spec_kinds.h"
 #include "common/status.h"
 #include "worker/data/dataset.h"
 #include "worker/parallel/agreement.h"
@@ -15,12 +16,14 @@
 #include "worker/trainer/checkpointer.h"
 #include "worker/trainer/device.h"
 #include "worker/trainer/gang.h"
+#include "worker/trainer/inputs.h"
 #include "worker/trainer/loop.h"
 #include "worker/trainer/outcome.h"
 #include "worker/trainer/process.h"
 #include "worker/trainer/recipe.h"
 #include "worker/trainer/resume.h"
 #include "worker/trainer/state_copy.h"
+#include "worker/trainer/validator.h"
 
 namespace cherry::trainer {
 namespace {
@@ -78,6 +81,15 @@ absl::StatusOr<Data> OpenData(const v1::StartRank& start) {
                                                   "data.train", length));
   ASSIGN_OR_RETURN(data.valid, TokenWindows::Open(start.data_root(), attempt.valid(), config.valid(),
                                                   "data.valid", length));
+  const v1::JobSpec& spec = attempt.spec();
+  const bool responses = CountedOf(config) == CountedTargets::kResponses;
+  if (responses || (spec.kind() == v1::JobSpec::SGT && UsesRules(spec.sgt().selector()))) {
+    RETURN_IF_ERROR(data.train->OpenLabels());
+  }
+  // What the rules select of held-out text is measured for every selector, where there are labels.
+  if (responses || (spec.kind() == v1::JobSpec::SGT && data.valid->offers_labels())) {
+    RETURN_IF_ERROR(data.valid->OpenLabels());
+  }
   if (start.rank() == 0) {
     RETURN_IF_ERROR(data.train->CheckHashes());
     RETURN_IF_ERROR(data.valid->CheckHashes());
@@ -122,6 +134,23 @@ AdamWOptions OptimizerOptions(const v1::OptimizerConfig& config) {
   return options;
 }
 
+// Where a method measures from: its models, and the losses of the weights it begins with.
+absl::Status BeginFromOrigin(WorkerChannel* channel, const Device& device, Gang* gang, const Data& data,
+                             Recipe* recipe) {
+  const std::unique_ptr<InputModels> inputs = MakeInputModels(channel, gang, device);
+  RETURN_IF_ERROR(recipe->Prepare(inputs.get()));
+  if (!recipe->measures_from_origin()) {
+    return absl::OkStatus();
+  }
+  channel->SendPhase(v1::PhaseReport::VALIDATING, 0);
+  ASSIGN_OR_RETURN(const std::vector<GroupSum> baseline,
+                   Validate(PlanValidation(channel->start().attempt().spec(), data.valid.get()), recipe,
+                            device.torch, gang->control.get()));
+  recipe->SetBaseline(baseline);
+  LogInfo(absl::StrFormat("held-out loss before the first step: %.4f", baseline.front().mean()));
+  return absl::OkStatus();
+}
+
 absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang, RunState* run) {
   const v1::JobSpec& spec = channel->start().attempt().spec();
   channel->SendPhase(v1::PhaseReport::LOADING, 0);
@@ -131,6 +160,7 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   ASSIGN_OR_RETURN(const std::unique_ptr<Recipe> recipe, MakeRecipe(spec, device.torch));
   Parameters& parameters = recipe->model().parameters();
   ShowMemoryPlan(channel, recipe->model().shape(), device.cuda != nullptr);
+  RETURN_IF_ERROR(BeginFromOrigin(channel, device, gang, *data, recipe.get()));
   AdamW optimizer(&parameters, OptimizerOptions(spec.train().optimizer()));
   HostState buffers = MakeHostState(parameters);
   ASSIGN_OR_RETURN(const StartingPoint start, FindStart(channel, gang, device, &buffers));

@@ -8,12 +8,26 @@ namespace cherry::trainer {
 
 absl::StatusOr<std::unique_ptr<Recipe>> MakeRecipe(const v1::JobSpec& spec, at::Device device) {
   ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(spec.model(), /*dataset_vocab=*/0));
-  if (spec.kind() == v1::JobSpec::PRETRAIN) {
-    return MakePretrainRecipe(spec, shape, device);
+  switch (spec.kind()) {
+    case v1::JobSpec::PRETRAIN:
+      return MakePretrainRecipe(spec, shape, device);
+    case v1::JobSpec::SGT:
+      return MakeSgtRecipe(spec, shape, device);
+    default:
+      return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
+                   absl::StrCat("kind: this trainer does not run ", v1::JobSpec::Kind_Name(spec.kind())),
+                   "use pretrain or sgt");
   }
-  return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
-               absl::StrCat("kind: this trainer does not run ", v1::JobSpec::Kind_Name(spec.kind())),
-               "use pretrain");
+}
+
+Transformer::Options ModelOptions(const v1::TrainConfig& train, at::Device device) {
+  Transformer::Options options;
+  options.device = device;
+  const bool bf16 =
+      train.dtype() == v1::TrainConfig::BF16 || (train.dtype() == v1::TrainConfig::AUTO && device.is_cuda());
+  options.compute = bf16 ? at::kBFloat16 : at::kFloat;
+  options.recompute_layers = train.activation_checkpoint() == v1::TrainConfig::FULL;
+  return options;
 }
 
 }  // namespace cherry::trainer

@@ -4,18 +4,53 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "cherry/v1/job.pb.h"
+#include "worker/data/batch.h"
+#include "worker/methods/sgt/coupling.h"
+#include "worker/methods/sgt/selector.h"
 #include "worker/model/transformer.h"
 
 namespace cherry::trainer {
 
-// Both [sequences, sequence_length] int64 on the model's device.
-struct Batch {
-  at::Tensor tokens;
-  at::Tensor targets;
+// A value of a recorded series.
+struct Measure {
+  std::string name;
+  double value = 0.0;
+};
+
+// Loss in nats summed over targets, and their number.
+struct GroupSum {
+  double loss = 0.0;
+  double targets = 0.0;
+
+  double mean() const { return loss / targets; }
+};
+
+// Models that a recipe reads beside the one it trains.
+class InputModels {
+ public:
+  virtual ~InputModels() = default;
+  // The weights of the input `role` (JobInput.role) into `model`, whose shape they must have.
+  virtual absl::Status LoadInto(absl::string_view role, Transformer* model) = 0;
+  // A frozen model of its own.
+  virtual absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) = 0;
+};
+
+// What a recipe may look at between the steps, on all ranks alike.
+struct StepView {
+  int64_t step = 0;                    // Steps done.
+  absl::Span<const Batch> batches;     // This rank's, of the step to come.
+  const Batch* independent = nullptr;  // One that is not among them; only where Probes said so.
+  Collectives collectives;
 };
 
 // Belongs to one rank and one thread. Torch's exceptions pass through.
@@ -24,11 +59,32 @@ class Recipe {
   virtual ~Recipe() = default;
 
   virtual Transformer& model() = 0;
-  // What training minimises, with its graph: a sum over targets and their number. The loop divides by the
-  // number of targets of the whole step, over micro-batches and ranks.
-  virtual LossSum TrainingLoss(const Batch& batch) = 0;
-  // What validation reports; without a graph.
-  virtual LossSum ValidationLoss(const Batch& batch) = 0;
+
+  // Whether it measures from the weights it began with. Then Prepare loads them into the model, and SetBaseline gets
+  // their validation, before the state of a checkpoint takes their place.
+  virtual bool measures_from_origin() const { return false; }
+  virtual absl::Status Prepare(InputModels*) { return absl::OkStatus(); }
+  virtual void SetBaseline(const std::vector<GroupSum>&) {}
+
+  // How many targets of a batch the loss is taken on, and how many are left, from data alone.
+  virtual TargetCounts Count(const Batch& batch) const = 0;
+  // Whether TrainingLoss asks for the step's totals.
+  virtual bool needs_totals() const { return false; }
+  // What training minimises, with its graph: a sum whose quotient by the step's supervised targets, over micro-batches
+  // and ranks, is the objective. `step`: those totals, zeros unless needs_totals().
+  virtual at::Tensor TrainingLoss(const Batch& batch, const TargetCounts& step) = 0;
+
+  // Names of the groups that validation sums over; the first is all targets.
+  virtual std::vector<std::string> validation_groups() const { return {"all"}; }
+  // Adds a batch's sums, group by group; without a graph.
+  virtual void AddValidation(const Batch& batch, absl::Span<GroupSum> sums) = 0;
+  // What a validation tells beside its losses; a warning for people where something goes wrong, else empty.
+  virtual std::vector<Measure> Compare(const std::vector<GroupSum>&, std::string* /*warning*/) { return {}; }
+
+  // Whether it looks at the step after `step` more closely, before its update and after it.
+  virtual bool Probes(int64_t /*step*/) const { return false; }
+  virtual absl::Status BeforeUpdate(const StepView&) { return absl::OkStatus(); }
+  virtual absl::Status AfterUpdate(const StepView&, std::vector<Measure>*) { return absl::OkStatus(); }
 };
 
 // The recipe of a resolved spec, with the weights of its seed. KIND_NOT_SUPPORTED for a kind that this
@@ -38,6 +94,12 @@ absl::StatusOr<std::unique_ptr<Recipe>> MakeRecipe(const v1::JobSpec& spec, at::
 // Next-token cross-entropy over all targets, from random weights.
 std::unique_ptr<Recipe> MakePretrainRecipe(const v1::JobSpec& spec, const ModelShape& shape,
                                            at::Device device);
+
+// Next-token cross-entropy over selected targets, held to the start model on the others.
+std::unique_ptr<Recipe> MakeSgtRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device);
+
+// How a model of this training computes.
+Transformer::Options ModelOptions(const v1::TrainConfig& train, at::Device device);
 
 }  // namespace cherry::trainer
 

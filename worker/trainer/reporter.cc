@@ -63,7 +63,7 @@ void Reporter::FillProgress(const RunState& run, v1::Progress* progress) const {
 }
 
 void Reporter::FillSamples(const RunState& run, const StepFacts& facts, v1::StepReport* report) const {
-  const auto add = [&](const char* name, double value) {
+  const auto add = [&](const std::string& name, double value) {
     v1::MetricSample* sample = report->add_samples();
     sample->set_name(name);
     sample->set_step(run.step);
@@ -79,6 +79,9 @@ void Reporter::FillSamples(const RunState& run, const StepFacts& facts, v1::Step
   add("learning_rate", facts.learning_rate);
   add("tokens_per_second", facts.seconds > 0.0 ? static_cast<double>(facts.tokens) / facts.seconds : 0.0);
   add("step_seconds", facts.seconds);
+  for (const Measure& measure : facts.measures) {
+    add(measure.name, measure.value);
+  }
   if (report->model_flops_ratio() > 0.0) {
     add("model_flops_ratio", report->model_flops_ratio());
   }

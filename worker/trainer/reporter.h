@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "cherry/v1/trainer.pb.h"
 #include "worker/trainer/channel.h"
 #include "worker/trainer/progress.h"
+#include "worker/trainer/recipe.h"
 
 namespace cherry::trainer {
 
@@ -22,6 +24,7 @@ struct StepFacts {
   int64_t supervised_tokens = 0;  // Of them, how many were targets.
   bool validated = false;         // run.valid_loss is of this step.
   double checkpoint_stall_seconds = 0.0;
+  std::vector<Measure> measures;  // What the recipe and its validation tell beside these.
 };
 
 // Not thread-safe.

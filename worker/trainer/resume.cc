@@ -6,35 +6,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/file.h"
-#include "common/hash.h"
 #include "common/log.h"
 #include "common/manifest.h"
 #include "common/status.h"
 #include "worker/checkpoint/load.h"
 #include "worker/parallel/agreement.h"
 #include "worker/trainer/process.h"
+#include "worker/trainer/recorded.h"
 
 namespace cherry::trainer {
 namespace {
-
-absl::StatusOr<std::string> DirectoryOf(const v1::StartRank& start, const v1::Checkpoint& checkpoint) {
-  return ResolveBeneath(start.checkpoint_root(), checkpoint.path(), "checkpoint");
-}
-
-// Reads everything back, and the manifest against the coordinator's record.
-absl::Status Verify(const v1::StartRank& start, const v1::Checkpoint& checkpoint) {
-  ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, checkpoint));
-  RETURN_IF_ERROR(VerifyCheckpoint(directory).status());
-  if (checkpoint.manifest_hash().empty()) {
-    return absl::OkStatus();
-  }
-  ASSIGN_OR_RETURN(const std::string hash, HashFile(absl::StrCat(directory, "/", kManifestFile)));
-  if (hash != checkpoint.manifest_hash()) {
-    return absl::DataLossError(absl::StrCat(kManifestFile, ": checksum ", hash, " is not the recorded ",
-                                            checkpoint.manifest_hash()));
-  }
-  return absl::OkStatus();
-}
 
 // A root that is away must not be taken for checkpoints that are gone: that would begin from nothing.
 absl::Status CheckRoot(const v1::StartRank& start) {
@@ -66,7 +47,7 @@ absl::StatusOr<int> ChooseCheckpoint(WorkerChannel* channel) {
   RETURN_IF_ERROR(CheckRoot(start));
   for (int i = 0; i < attempt.resume_size(); ++i) {
     const v1::Checkpoint& checkpoint = attempt.resume(i);
-    const absl::Status sound = Verify(start, checkpoint);
+    const absl::Status sound = VerifyRecorded(start, checkpoint);
     if (sound.ok()) {
       return i;
     }
@@ -91,7 +72,7 @@ absl::StatusOr<int> ChooseCheckpoint(WorkerChannel* channel) {
 
 // The weights that a job names must be sound: nothing else could stand in for them.
 absl::Status CheckFrom(const v1::StartRank& start) {
-  const absl::Status sound = Verify(start, start.attempt().from());
+  const absl::Status sound = VerifyRecorded(start, start.attempt().from());
   if (sound.ok()) {
     return sound;
   }

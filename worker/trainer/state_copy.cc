@@ -14,7 +14,7 @@ at::Tensor View(const std::vector<float>& buffer) {
 
 }  // namespace
 
-HostState MakeHostState(const Parameters& parameters) {
+HostState MakeHostState(const Parameters& parameters, bool moments) {
   HostState state;
   for (const NamedParameter& parameter : parameters.list()) {
     TensorPlace place;
@@ -26,8 +26,10 @@ HostState MakeHostState(const Parameters& parameters) {
   }
   const size_t size = static_cast<size_t>(parameters.values().numel());
   state.values.resize(size);
-  state.exp_avg.resize(size);
-  state.exp_avg_sq.resize(size);
+  if (moments) {
+    state.exp_avg.resize(size);
+    state.exp_avg_sq.resize(size);
+  }
   return state;
 }
 

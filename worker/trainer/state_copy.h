@@ -8,8 +8,8 @@
 
 namespace cherry::trainer {
 
-// Buffers for these parameters, all zero. REQUIRES: the two outlive no call here; nothing is kept.
-HostState MakeHostState(const Parameters& parameters);
+// Buffers for these parameters, all zero; without `moments` those stay empty.
+HostState MakeHostState(const Parameters& parameters, bool moments = true);
 
 // Copies weights and moments out.
 void CopyToHost(const Parameters& parameters, const AdamW& optimizer, HostState* state);

@@ -2,31 +2,45 @@
 
 #include <ATen/ATen.h>
 
-#include <vector>
+#include <algorithm>
+#include <numeric>
 
 #include "common/status.h"
-#include "worker/trainer/batches.h"
 
 namespace cherry::trainer {
 
-absl::StatusOr<double> Validate(const ValidationPlan& plan, Recipe* recipe, at::Device device,
-                                Collective* collective) {
-  double sums[2] = {0.0, 0.0};  // Loss and targets.
+ValidationPlan PlanValidation(const v1::JobSpec& spec, const TokenWindows* valid) {
+  ValidationPlan plan;
+  plan.data = valid;
+  plan.batch = spec.train().micro_batch_size();
+  const int64_t most = spec.validation().max_sequences();
+  plan.windows = most > 0 ? std::min(most, valid->size()) : valid->size();
+  plan.counted = CountedOf(spec.data());
+  return plan;
+}
+
+absl::StatusOr<std::vector<GroupSum>> Validate(const ValidationPlan& plan, Recipe* recipe, at::Device device,
+                                               Collective* collective) {
+  std::vector<GroupSum> groups(recipe->validation_groups().size());
   int64_t batch_number = 0;
   for (int64_t begin = 0; begin < plan.windows; begin += plan.batch, ++batch_number) {
     if (batch_number % collective->world_size() != collective->rank()) {
       continue;
     }
-    std::vector<int64_t> windows;
-    for (int64_t window = begin; window < std::min(begin + plan.batch, plan.windows); ++window) {
-      windows.push_back(window);
-    }
-    const LossSum loss = recipe->ValidationLoss(ReadBatch(*plan.data, windows, device));
-    sums[0] += loss.sum.item<double>();
-    sums[1] += static_cast<double>(loss.count.item<int64_t>());
+    std::vector<int64_t> windows(static_cast<size_t>(std::min(plan.batch, plan.windows - begin)));
+    std::iota(windows.begin(), windows.end(), begin);
+    ASSIGN_OR_RETURN(const Batch batch, ReadBatch(*plan.data, windows, windows, plan.counted, device));
+    recipe->AddValidation(batch, absl::MakeSpan(groups));
+  }
+  std::vector<double> sums;
+  for (const GroupSum& group : groups) {
+    sums.insert(sums.end(), {group.loss, group.targets});
   }
   RETURN_IF_ERROR(collective->AllReduceSum(absl::MakeSpan(sums)));
-  return sums[0] / sums[1];
+  for (size_t i = 0; i < groups.size(); ++i) {
+    groups[i] = {sums[2 * i], sums[2 * i + 1]};
+  }
+  return groups;
 }
 
 }  // namespace cherry::trainer

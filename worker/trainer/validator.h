@@ -3,10 +3,13 @@
 #define CHERRY_WORKER_TRAINER_VALIDATOR_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "cherry/v1/job.pb.h"
 #include "worker/data/dataset.h"
 #include "worker/parallel/collective.h"
+#include "worker/trainer/batches.h"
 #include "worker/trainer/recipe.h"
 
 namespace cherry::trainer {
@@ -15,12 +18,15 @@ struct ValidationPlan {
   const TokenWindows* data = nullptr;
   int64_t windows = 0;  // The first so many, in order.
   int64_t batch = 1;    // Sequences at a time.
+  CountedTargets counted = CountedTargets::kAll;
 };
 
-// Mean loss in nats per target over the plan's windows, shared out over the ranks, which all call it and all
-// get it. At any world size the same but for rounding.
-absl::StatusOr<double> Validate(const ValidationPlan& plan, Recipe* recipe, at::Device device,
-                                Collective* collective);
+ValidationPlan PlanValidation(const v1::JobSpec& spec, const TokenWindows* valid);
+
+// Sums for each of the recipe's groups over the plan's windows, shared out over the ranks, which all call it and all
+// get them: each rank the same batches every time. At any world size the same but for rounding.
+absl::StatusOr<std::vector<GroupSum>> Validate(const ValidationPlan& plan, Recipe* recipe, at::Device device,
+                                               Collective* collective);
 
 }  // namespace cherry::trainer
 

@@ -1,0 +1,23 @@
+// The sections of a spec that belong to one job kind. Used by ResolveSpec; thread-safe.
+#ifndef CHERRY_COMMON_SPEC_KINDS_H_
+#define CHERRY_COMMON_SPEC_KINDS_H_
+
+#include "absl/status/status.h"
+#include "cherry/v1/job.pb.h"
+#include "common/spec.h"
+
+namespace cherry {
+
+// Selectors that look at the model's losses or outputs of all rows before they choose.
+bool ScoresAllRows(v1::SgtConfig::Selector selector);
+// Selectors that choose among the tokens that the rules have labelled.
+bool UsesRules(v1::SgtConfig::Selector selector);
+// Selectors that compare the model with a reference.
+bool NeedsReference(v1::SgtConfig::Selector selector);
+
+// Fills in and checks spec->sgt(). REQUIRES: the rest of the spec is resolved.
+absl::Status ResolveSgt(const SpecContext& context, v1::JobSpec* spec);
+
+}  // namespace cherry
+
+#endif  // CHERRY_COMMON_SPEC_KINDS_H_

@@ -1,0 +1,81 @@
+#include "worker/trainer/inputs.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/manifest.h"
+#include "common/status.h"
+#include "worker/checkpoint/hf_config.h"
+#include "worker/checkpoint/load.h"
+#include "worker/parallel/agreement.h"
+#include "worker/trainer/recorded.h"
+#include "worker/trainer/state_copy.h"
+
+namespace cherry::trainer {
+namespace {
+
+class RecordedModels final : public InputModels {
+ public:
+  RecordedModels(WorkerChannel* channel, Gang* gang, const Device& device)
+      : channel_(channel), gang_(gang), device_(device) {}
+
+  absl::Status LoadInto(absl::string_view role, Transformer* model) override {
+    ASSIGN_OR_RETURN(const std::string directory, Find(role));
+    HostState state = MakeHostState(model->parameters(), /*moments=*/false);
+    RETURN_IF_ERROR(AgreeOn(LoadWeights(directory, &state), gang_->checkpoint.get()));
+    CopyFromHost(state, &model->parameters(), nullptr);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) override {
+    ASSIGN_OR_RETURN(const std::string directory, Find(role));
+    ASSIGN_OR_RETURN(const std::string config, ReadFile(absl::StrCat(directory, "/", kConfigFile)));
+    ASSIGN_OR_RETURN(const ModelShape shape, ParseHfConfig(config));
+    Transformer::Options options = ModelOptions(channel_->start().attempt().spec().train(), device_.torch);
+    options.frozen = true;
+    auto model = std::make_unique<Transformer>(shape, options, /*seed=*/0);
+    RETURN_IF_ERROR(LoadInto(role, model.get()));
+    return model;
+  }
+
+ private:
+  absl::StatusOr<std::string> Find(absl::string_view role) {
+    for (const v1::JobInput& input : channel_->start().attempt().inputs()) {
+      if (input.role() == role) {
+        RETURN_IF_ERROR(AgreeOn(Check(role, input.checkpoint()), gang_->checkpoint.get()));
+        return DirectoryOf(channel_->start(), input.checkpoint());
+      }
+    }
+    return absl::InternalError(absl::StrCat("the attempt names no input '", role, "'"));
+  }
+
+  absl::Status Check(absl::string_view role, const v1::Checkpoint& checkpoint) {
+    if (gang_->rank != 0) {
+      return absl::OkStatus();
+    }
+    const absl::Status sound = VerifyRecorded(channel_->start(), checkpoint);
+    if (sound.ok()) {
+      LogInfo(absl::StrCat(role, ": ", checkpoint.name()));
+      return sound;
+    }
+    const std::string field = role == "origin" ? "from" : std::string(role);
+    return Error(sound.code(), "CHECKPOINT_CORRUPT", field,
+                 absl::StrCat(field, ": checkpoint ", checkpoint.name(), " is not sound: ", sound.message()),
+                 "name another checkpoint of that job");
+  }
+
+  WorkerChannel* const channel_;
+  Gang* const gang_;
+  const Device device_;
+};
+
+}  // namespace
+
+std::unique_ptr<InputModels> MakeInputModels(WorkerChannel* channel, Gang* gang, const Device& device) {
+  return std::make_unique<RecordedModels>(channel, gang, device);
+}
+
+}  // namespace cherry::trainer

@@ -1,0 +1,29 @@
+#include "worker/trainer/recorded.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/file.h"
+#include "common/hash.h"
+#include "common/manifest.h"
+#include "common/status.h"
+
+namespace cherry::trainer {
+
+absl::StatusOr<std::string> DirectoryOf(const v1::StartRank& start, const v1::Checkpoint& checkpoint) {
+  return ResolveBeneath(start.checkpoint_root(), checkpoint.path(), "checkpoint");
+}
+
+absl::Status VerifyRecorded(const v1::StartRank& start, const v1::Checkpoint& checkpoint) {
+  ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, checkpoint));
+  RETURN_IF_ERROR(VerifyCheckpoint(directory).status());
+  if (checkpoint.manifest_hash().empty()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::string hash, HashFile(absl::StrCat(directory, "/", kManifestFile)));
+  if (hash != checkpoint.manifest_hash()) {
+    return absl::DataLossError(absl::StrCat(kManifestFile, ": checksum ", hash, " is not the recorded ",
+                                            checkpoint.manifest_hash()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace cherry::trainer
