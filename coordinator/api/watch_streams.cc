@@ -178,21 +178,51 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
       : services_(services), request_(request) {}
 
  private:
+  struct Found {
+    v1::Job job;
+    int64_t expected = 0;  // Bytes that the log will have at its end, while its worker is there to send them.
+  };
+
   void Fetch() override {
     auto self = std::static_pointer_cast<ReadLogsStream>(shared_from_this());
-    const auto found = [self](absl::StatusOr<v1::Job> job) {
-      self->services_.reader->Post([self, job = std::move(job)] { self->OnJob(job); });
-    };
-    if (log_.uid.empty()) {
-      FindJobOnce(services_, request_.name(), found);
-    } else {
-      FindJobAgain(services_, log_.uid, found);
+    services_.executor->Call<Found>(
+        [self](Core* core, Decision*) -> absl::StatusOr<Found> {
+          const std::string& uid = self->log_.uid;
+          Found found;
+          ASSIGN_OR_RETURN(found.job,
+                           uid.empty() ? core->GetJob(self->request_.name()) : core->GetJobByUid(uid));
+          found.expected = self->Expected(*core, found.job);
+          return found;
+        },
+        [self](absl::StatusOr<Found> found) {
+          self->services_.reader->Post([self, found = std::move(found)] { self->OnFound(found); });
+        });
+  }
+
+  // The newest one while none is asked for and the log has not begun.
+  int64_t EpochOf(const v1::Job& job) const {
+    return log_.epoch > 0           ? log_.epoch
+           : request_.attempt() > 0 ? request_.attempt()
+                                    : std::max<int64_t>(job.epoch(), 1);
+  }
+
+  // A worker that is lost, or another process by now, sends no more.
+  int64_t Expected(const Core& core, const v1::Job& job) const {
+    for (const v1::Attempt& attempt : job.attempts()) {
+      if (attempt.epoch() != EpochOf(job) || request_.rank() < 0 || request_.rank() >= attempt.ranks_size()) {
+        continue;
+      }
+      const v1::RankPlacement& rank = attempt.ranks(request_.rank());
+      const absl::StatusOr<v1::Worker> worker = core.GetWorker(rank.worker());
+      const bool there =
+          worker.ok() && worker->state() != v1::Worker::LOST && worker->incarnation() == rank.incarnation();
+      return there ? rank.log_bytes() : 0;
     }
+    return 0;
   }
 
   // Which log, and from where. Errors end the stream.
   absl::Status Begin(const v1::Job& job) {
-    const int64_t epoch = request_.attempt() > 0 ? request_.attempt() : std::max<int64_t>(job.epoch(), 1);
     if (request_.attempt() > job.epoch() || request_.attempt() < 0) {
       return Error(absl::StatusCode::kNotFound, "ATTEMPT_NOT_FOUND", "attempt",
                    absl::StrCat("attempt: ", request_.attempt(), ": ", job.name(), " has had ", job.epoch(),
@@ -200,7 +230,7 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
                    job.epoch() > 1 ? absl::StrCat("use 1..", job.epoch(), ", or leave it out for the newest")
                                    : "leave it out for the newest");
     }
-    log_ = {job.resolved().namespace_(), job.uid(), epoch, request_.rank()};
+    log_ = {job.resolved().namespace_(), job.uid(), EpochOf(job), request_.rank()};
     if (request_.follow()) {
       services_.hub->Watch(LogTopic(log_.uid), shared_from_this());
       services_.hub->Watch(JobTopic(log_.uid), shared_from_this());
@@ -235,13 +265,32 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
     return IsTerminal(job.state()) || job.epoch() > log_.epoch;
   }
 
-  void OnJob(const absl::StatusOr<v1::Job>& job) {
-    absl::Status status = job.status();
+  // An attempt has ended before its log when reports overtake what is left of it, as they do after an outage.
+  bool Ends(const Found& found) {
+    if (!request_.follow()) {
+      return true;
+    }
+    if (!HasEnded(found.job)) {
+      return false;
+    }
+    if (offset_ >= found.expected) {
+      return true;
+    }
+    if (!watches_workers_) {
+      watches_workers_ = true;
+      services_.hub->Watch(kAllEvents, shared_from_this());
+      Wake();  // It may have been lost meanwhile.
+    }
+    return false;
+  }
+
+  void OnFound(const absl::StatusOr<Found>& found) {
+    absl::Status status = found.status();
     if (status.ok() && log_.uid.empty()) {
-      status = Begin(*job);
+      status = Begin(found->job);
     }
     if (status.ok()) {
-      status = CheckRank(*job);
+      status = CheckRank(found->job);
     }
     if (!status.ok()) {
       Deliver(std::nullopt, status);
@@ -253,8 +302,7 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
       return;
     }
     if (piece->data.empty()) {
-      const bool ends = !request_.follow() || HasEnded(*job);
-      Deliver(std::nullopt, ends ? std::optional<absl::Status>(absl::OkStatus()) : std::nullopt);
+      Deliver(std::nullopt, Ends(*found) ? std::optional<absl::Status>(absl::OkStatus()) : std::nullopt);
       return;
     }
     v1::ReadLogsResponse response;
@@ -269,6 +317,7 @@ class ReadLogsStream final : public PumpStream<v1::ReadLogsResponse> {
   // Of the one fetch that is under way.
   LogName log_;
   int64_t offset_ = 0;
+  bool watches_workers_ = false;
 };
 
 }  // namespace

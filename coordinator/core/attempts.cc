@@ -222,6 +222,7 @@ void OnRankExited(State* state, Decision* decision, JobEntry* entry, RankPlaceme
   Attempt* attempt = entry->live_attempt();
   rank->set_state(RankPlacement::EXITED);
   rank->set_cause(report.cause());
+  rank->set_log_bytes(report.log_bytes());
   attempt->set_last_step(std::max(attempt->last_step(), report.last_step()));
   FreeSlot(state, decision, *entry, *rank);
   Touch(decision, *entry);

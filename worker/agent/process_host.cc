@@ -185,6 +185,7 @@ void ProcessHost::DoStart(const RankKey& key, const v1::StartRank& start) {
     LogError(absl::StrCat(key.ToString(), " could not be started: ", failed.start_error));
     if (log.ok()) {
       (*log)->Close();
+      failed.log_bytes = (*log)->size();
       logs_->Touched(key);
     }
     events_->OnExited(key, std::move(failed));
@@ -367,6 +368,7 @@ void ProcessHost::Finish(Process* process) {
   }
   const RankKey key = process->key;
   process->log->Close();
+  exit.log_bytes = process->log->size();
   logs_->Touched(key);
   records_->Remove(process->child.pid);
   LogInfo(absl::StrCat(key.ToString(), " ended: ", exit.signalled ? "signal " : "exit code ",

@@ -57,6 +57,7 @@ struct RankExit {
   int signal = 0;             // When signalled.
   bool oom_evidence = false;  // The cgroup or the kernel counted an out-of-memory kill for it.
   std::string last_error;     // Last line of its log that tells of an error, else the last line.
+  int64_t log_bytes = 0;      // Size of its log, which is closed.
   std::string start_error;    // The program could not be started at all: why.
 };
 

@@ -138,20 +138,22 @@ void Supervisor::OnExited(const RankKey& key, const RankExit& exit, absl::Time n
   end.asked = rank->asked;
   end.killed = rank->killed;
   end.detail = rank->kill_detail;
-  ReportExit(key.attempt, key.rank, rank->last_step, ClassifyEnd(end));
+  ReportExit(key.attempt, key.rank, rank->last_step, ClassifyEnd(end), exit.log_bytes);
   observer_->OnSlot(rank->placement.slot(), "");
   attempt->ranks.erase(key.rank);
   DropIfEmpty(key.attempt);
   StartWaiting(now);
 }
 
-void Supervisor::ReportExit(const AttemptKey& key, int rank, int64_t last_step, v1::Failure failure) {
+void Supervisor::ReportExit(const AttemptKey& key, int rank, int64_t last_step, v1::Failure failure,
+                            int64_t log_bytes) {
   v1::WorkerMessage message;
   auto* const exited = message.mutable_rank_exited();
   *exited->mutable_attempt() = RefOf(key);
   exited->set_rank(rank);
   exited->set_cause(failure.cause());
   exited->set_last_step(last_step);
+  exited->set_log_bytes(log_bytes);
   failure.set_rank(rank);
   failure.set_worker(config_.worker_name);
   *exited->mutable_failure() = std::move(failure);

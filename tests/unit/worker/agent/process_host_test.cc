@@ -149,6 +149,7 @@ TEST_F(ProcessHostTest, CarriesMessagesAndLogsUntilTheEnd) {
   EXPECT_EQ(messages[3].step().step(), 3);
   EXPECT_TRUE(messages[4].has_finished());
   EXPECT_EQ(Log(), "hello from the rank\n");
+  EXPECT_EQ(exit.log_bytes, 20);
 }
 
 TEST_F(ProcessHostTest, GivesACleanEnvironmentAndFourDescriptors) {

@@ -125,6 +125,15 @@ TEST_F(SupervisorTest, RepeatedStartHasNoEffectAlsoAfterTheEnd) {
   EXPECT_EQ(observer_.gone, 1);
 }
 
+TEST_F(SupervisorTest, TellsHowLongTheLogOfARankIs) {
+  RunA(1);
+  RankExit exit;
+  exit.log_bytes = 20;
+  supervisor_->OnExited(a0_, exit, now_);
+  ASSERT_EQ(uplink_.Exits().size(), 1u);
+  EXPECT_EQ(uplink_.Exits()[0].log_bytes(), 20);
+}
+
 TEST_F(SupervisorTest, NewerEpochKillsTheOldAndWaitsForItsSlots) {
   RunA(1);
   supervisor_->OnStart(StartOf("a", 2), now_);
