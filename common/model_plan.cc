@@ -229,9 +229,9 @@ namespace {
 void PlanSgt(const v1::JobSpec& resolved, const ModelShape& shape, v1::Plan* plan) {
   const v1::SgtConfig& sgt = resolved.sgt();
   plan->set_flops_per_token(SgtFlopsPerToken(shape, resolved.train().sequence_length(), sgt));
-  plan->add_notes(absl::StrFormat("FLOPs are those executed: %.2f of training on every token",
-                                  plan->flops_per_token() /
-                                      FlopsPerToken(shape, resolved.train().sequence_length())));
+  plan->add_notes(
+      absl::StrFormat("FLOPs are those executed: %.2f of training on every token",
+                      plan->flops_per_token() / FlopsPerToken(shape, resolved.train().sequence_length())));
   if (ScoresAllRows(sgt.selector())) {
     plan->add_notes("the selector scores by loss: it needs the logits of every row before it chooses");
   }
@@ -245,9 +245,10 @@ void PlanSgt(const v1::JobSpec& resolved, const ModelShape& shape, v1::Plan* pla
     plan->add_notes("the anchor keeps the start model in memory");
   }
   if (sgt.coupling_every() > 0) {
-    plan->add_notes(absl::StrCat("every ", sgt.coupling_every(),
-                                 " steps a probe of the coupling takes four more backward passes of a micro-batch "
-                                 "and, for that step, the memory of five more gradients"));
+    plan->add_notes(
+        absl::StrCat("every ", sgt.coupling_every(),
+                     " steps a probe of the coupling takes four more backward passes of a micro-batch "
+                     "and, for that step, the memory of five more gradients"));
   }
 }
 

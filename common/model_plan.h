@@ -53,9 +53,9 @@ int64_t CountParameters(const ModelShape& shape);
 // causal half of attention's 12 L d T. An embedding look-up is no product; the head is.
 double FlopsPerToken(const ModelShape& shape, int64_t sequence_length);
 
-// What selective training executes of it: the head only for the budget's rows; all of them once more, forward, where
-// the selector scores by loss; with an anchor the start model's forward and both heads on the other rows. Without
-// the reference model's forward, whose shape the spec does not have.
+// What selective training executes of it: the head only for the budget's rows; all of them once more,
+// forward, where the selector scores by loss; with an anchor the start model's forward and both heads on the
+// other rows. Without the reference model's forward, whose shape the spec does not have.
 double SgtFlopsPerToken(const ModelShape& shape, int64_t sequence_length, const v1::SgtConfig& sgt);
 
 // `bytes_per_element` of compute: 4 for fp32, 2 for bf16 (masters and moments stay 4).

@@ -59,19 +59,17 @@ absl::Status CheckIdentity(const v1::JobSpec& spec) {
 // A kind's own section in a job of another kind is a mistake, not something to ignore.
 absl::Status CheckSections(const v1::JobSpec& spec) {
   const bool sgt = spec.kind() == v1::JobSpec::SGT;
-  const std::pair<const char*, bool> foreign[] = {{"sgt", spec.has_sgt() && !sgt},
-                                                  {"compress", spec.has_compress()},
-                                                  {"experts", spec.experts_size() > 0},
-                                                  {"fuse", spec.has_fuse()},
-                                                  {"multi_token", spec.has_multi_token()},
-                                                  {"evaluate", spec.has_evaluate()}};
+  const std::pair<const char*, bool> foreign[] = {
+      {"sgt", spec.has_sgt() && !sgt},         {"compress", spec.has_compress()},
+      {"experts", spec.experts_size() > 0},    {"fuse", spec.has_fuse()},
+      {"multi_token", spec.has_multi_token()}, {"evaluate", spec.has_evaluate()}};
   for (const auto& [field, present] : foreign) {
     if (present) {
-      return InvalidField("FIELD_NOT_ALLOWED", field,
-                          absl::StrCat(field, ": a job of kind ",
-                                       absl::AsciiStrToLower(v1::JobSpec::Kind_Name(spec.kind())),
-                                       " has no such section"),
-                          absl::StrCat("remove it, or change kind"));
+      return InvalidField(
+          "FIELD_NOT_ALLOWED", field,
+          absl::StrCat(field, ": a job of kind ", absl::AsciiStrToLower(v1::JobSpec::Kind_Name(spec.kind())),
+                       " has no such section"),
+          absl::StrCat("remove it, or change kind"));
     }
   }
   if (sgt && !spec.has_from() && !spec.has_continue_()) {
@@ -268,11 +266,11 @@ absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec) {
   }
   if (context.parent_data != nullptr && spec->has_from() &&
       context.parent_data->tokenizer_hash() != context.train->tokenizer_hash()) {
-    return InvalidField("TOKENIZER_MISMATCH", "data.train",
-                        absl::StrCat("data.train: '", spec->data().train(),
-                                     "' has another tokenizer than '", context.parent_data->name(),
-                                     "', which the model of from.job was trained on"),
-                        absl::StrCat("prepare it with `--tokenizer ", context.parent_data->name(), "`"));
+    return InvalidField(
+        "TOKENIZER_MISMATCH", "data.train",
+        absl::StrCat("data.train: '", spec->data().train(), "' has another tokenizer than '",
+                     context.parent_data->name(), "', which the model of from.job was trained on"),
+        absl::StrCat("prepare it with `--tokenizer ", context.parent_data->name(), "`"));
   }
   return CheckResponses(context, spec->data());
 }

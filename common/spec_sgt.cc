@@ -75,11 +75,10 @@ absl::Status CheckReference(const SpecContext& context, const v1::JobSpec& spec)
   }
   ASSIGN_OR_RETURN(const ModelShape reference, ResolveModel(*context.reference_model, 0));
   if (reference.vocab != spec.model().vocab()) {
-    return InvalidField(
-        "VOCABULARY_MISMATCH", "sgt.reference",
-        absl::StrCat("sgt.reference: ", sgt.reference().job(), " has a vocabulary of ", reference.vocab,
-                     ", the model one of ", spec.model().vocab()),
-        "name a job with the same vocabulary");
+    return InvalidField("VOCABULARY_MISMATCH", "sgt.reference",
+                        absl::StrCat("sgt.reference: ", sgt.reference().job(), " has a vocabulary of ",
+                                     reference.vocab, ", the model one of ", spec.model().vocab()),
+                        "name a job with the same vocabulary");
   }
   return absl::OkStatus();
 }
@@ -109,10 +108,10 @@ absl::Status CheckLabels(const SpecContext& context, const v1::JobSpec& spec) {
       labelled += TokensOf(split, category);
     }
     if (labelled == 0) {
-      return InvalidField("NO_LABELS", "sgt.selector",
-                          absl::StrCat("sgt.selector: no token of '", spec.data().train(),
-                                       "' has a label of the categories"),
-                          "prepare the dataset again (--rules ko,en), or choose another selector");
+      return InvalidField(
+          "NO_LABELS", "sgt.selector",
+          absl::StrCat("sgt.selector: no token of '", spec.data().train(), "' has a label of the categories"),
+          "prepare the dataset again (--rules ko,en), or choose another selector");
     }
   }
   return absl::OkStatus();

@@ -1,8 +1,9 @@
-// SPLIT.labels: what selective training knows of each token. One byte for each token of SPLIT.bin, in its order, and
-// nothing else; its hash stands in the dataset's manifest.
+// SPLIT.labels: what selective training knows of each token. One byte for each token of SPLIT.bin, in its
+// order, and nothing else; its hash stands in the dataset's manifest.
 //
-// Bits 0 and 1 are the category of the rules; bit 2 marks the first token of a span, which is supervised whole or not
-// at all; bit 3 marks what an assistant says in chat data: the only targets under `data.targets: responses`.
+// Bits 0 and 1 are the category of the rules; bit 2 marks the first token of a span, which is supervised
+// whole or not at all; bit 3 marks what an assistant says in chat data: the only targets under `data.targets:
+// responses`.
 #ifndef CHERRY_COMMON_TOKEN_LABELS_H_
 #define CHERRY_COMMON_TOKEN_LABELS_H_
 

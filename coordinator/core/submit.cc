@@ -69,8 +69,8 @@ void AddInput(absl::string_view role, const v1::Checkpoint& checkpoint, std::vec
   *input.mutable_checkpoint() = checkpoint;
 }
 
-// The weights that a selective run measures from: those it starts from, or, when it goes on with another such run,
-// those that one started from.
+// The weights that a selective run measures from: those it starts from, or, when it goes on with another such
+// run, those that one started from.
 void AddOrigin(const v1::JobSpec& spec, const JobEntry& parent, Sources* sources) {
   if (!spec.has_continue_()) {
     AddInput(kOriginRole, *sources->checkpoint, &sources->inputs);
@@ -167,8 +167,7 @@ int64_t TokensOf(const v1::Dataset* dataset, const std::string& split_ref) {
 }
 
 // The spec with every default and its plan, without identity.
-absl::StatusOr<v1::Job> Prepare(State* state, const v1::JobSpec& spec, const NewJobIds& ids,
-                                Sources* found) {
+absl::StatusOr<v1::Job> Prepare(State* state, const v1::JobSpec& spec, const NewJobIds& ids, Sources* found) {
   if (spec.ByteSizeLong() > kMostSpecBytes) {
     return InvalidField("SPEC_TOO_LARGE", "spec",
                         absl::StrCat("spec: ", spec.ByteSizeLong(), " bytes are too many"),

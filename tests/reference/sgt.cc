@@ -1,5 +1,6 @@
-// cherry-reference-sgt OUT.safetensors [flags]: weights, batches, and what our selective training makes of them: the
-// first step's gradients, the losses of some AdamW steps, validation sums, and the coupling before and after each.
+// cherry-reference-sgt OUT.safetensors [flags]: weights, batches, and what our selective training makes of
+// them: the first step's gradients, the losses of some AdamW steps, validation sums, and the coupling before
+// and after each.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -26,8 +27,8 @@ constexpr double kRate = 1e-3;
 
 const ModelShape kShape = {.layers = 2, .dim = 64, .heads = 4, .kv_heads = 2, .ffn_dim = 96, .vocab = 256};
 
-// "origin" into the model has the weights of one seed, as a model of its own those of another: an anchor at the very
-// start weights would have neither loss nor gradient to compare.
+// "origin" into the model has the weights of one seed, as a model of its own those of another: an anchor at
+// the very start weights would have neither loss nor gradient to compare.
 class SeededModels final : public InputModels {
  public:
   absl::Status LoadInto(absl::string_view, Transformer* model) override {

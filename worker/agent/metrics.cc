@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/status.h"
 #include "worker/agent/metrics_names.h"
 
@@ -33,11 +34,8 @@ Histogram::BucketBoundaries SecondsBuckets() {
 struct JobSeries {
   Labels labels;
   Gauge* step = nullptr;
-  // Made when the first value is there: 0 would be a lie.
-  Gauge* loss = nullptr;
-  Gauge* valid_loss = nullptr;
-  Gauge* gradient_norm = nullptr;
-  Gauge* last_checkpoint = nullptr;
+  // Made when the first value is there, by what it shows: 0 would be a lie.
+  std::map<std::string, std::pair<Family<Gauge>*, Gauge*>> late;
   Gauge* flops_ratio = nullptr;
   Counter* tokens = nullptr;
   Counter* supervised_tokens = nullptr;
@@ -46,21 +44,15 @@ struct JobSeries {
   int64_t tokens_seen = 0;
 };
 
-// Sets a gauge that is made when its first value comes.
-void SetLate(Gauge** gauge, Family<Gauge>* family, Labels labels, const char* split, double value) {
-  if (*gauge == nullptr) {
-    if (split != nullptr) {
-      labels["split"] = split;
-    }
-    *gauge = &family->Add(labels);
+// Sets a gauge that is made when its first value comes; `labels` beside those of the job.
+void SetLate(JobSeries* series, const std::string& what, Family<Gauge>* family, Labels labels, double value) {
+  auto& [owner, gauge] = series->late[what];
+  if (gauge == nullptr) {
+    labels.insert(series->labels.begin(), series->labels.end());
+    owner = family;
+    gauge = &family->Add(labels);
   }
-  (*gauge)->Set(value);
-}
-
-void RemoveIfMade(Family<Gauge>* family, Gauge* gauge) {
-  if (gauge != nullptr) {
-    family->Remove(gauge);
-  }
+  gauge->Set(value);
 }
 
 }  // namespace
@@ -84,12 +76,17 @@ struct Metrics::State {
 
   JobSeries* SeriesOf(const AttemptKey& key, const v1::StartAttempt& attempt);
   void Remove(const AttemptKey& key);
+  void SetSample(const v1::MetricSample& sample, JobSeries* series);
 
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
   Family<Gauge>* step = AddGauge(kJobStep, "Optimizer steps done");
   Family<Gauge>* loss = AddGauge(kJobLoss, "Loss in nats per token, by split");
   Family<Gauge>* flops_ratio = AddGauge(kJobModelFlopsRatio, "Model FLOPs by the device's peak");
   Family<Gauge>* gradient_norm = AddGauge(kJobGradientNorm, "Norm of the gradient before clipping");
+  Family<Gauge>* coupling =
+      AddGauge(kJobGradientCoupling, "How the gradients of supervised and other targets pull together");
+  Family<Gauge>* wave =
+      AddGauge(kJobWave, "Gain on all held-out tokens by the gain on selected ones and their share");
   Family<Gauge>* last_checkpoint =
       AddGauge(kJobLastCheckpointTimestamp, "When the newest checkpoint was committed");
   Family<Counter>* tokens = AddCounter(kJobTokensTotal, "Tokens trained on by this attempt");
@@ -138,6 +135,20 @@ JobSeries* Metrics::State::SeriesOf(const AttemptKey& key, const v1::StartAttemp
   return &series;
 }
 
+// The recorded series that are metrics too. What a method names in them is a small fixed set.
+void Metrics::State::SetSample(const v1::MetricSample& sample, JobSeries* series) {
+  absl::string_view name = sample.name();
+  if (name == "gradient_norm") {
+    SetLate(series, sample.name(), gradient_norm, {}, sample.value());
+  } else if (name == "wave") {
+    SetLate(series, sample.name(), wave, {}, sample.value());
+  } else if (absl::ConsumePrefix(&name, "loss/valid/")) {
+    SetLate(series, sample.name(), loss, {{"split", absl::StrCat("valid_", name)}}, sample.value());
+  } else if (absl::ConsumePrefix(&name, "coupling/")) {
+    SetLate(series, sample.name(), coupling, {{"measure", std::string(name)}}, sample.value());
+  }
+}
+
 void Metrics::State::Remove(const AttemptKey& key) {
   const auto found = jobs.find(key);
   if (found == jobs.end()) {
@@ -146,10 +157,9 @@ void Metrics::State::Remove(const AttemptKey& key) {
   const JobSeries& series = found->second;
   step->Remove(series.step);
   flops_ratio->Remove(series.flops_ratio);
-  RemoveIfMade(loss, series.loss);
-  RemoveIfMade(loss, series.valid_loss);
-  RemoveIfMade(gradient_norm, series.gradient_norm);
-  RemoveIfMade(last_checkpoint, series.last_checkpoint);
+  for (const auto& [what, made] : series.late) {
+    made.first->Remove(made.second);
+  }
   tokens->Remove(series.tokens);
   supervised->Remove(series.supervised_tokens);
   checkpoint_stall->Remove(series.checkpoint_stall);
@@ -220,15 +230,13 @@ void Metrics::OnStep(const RankKey& key, const v1::StartAttempt& attempt, const 
     series->tokens_seen = progress.tokens();
   }
   if (progress.has_loss()) {
-    SetLate(&series->loss, state_->loss, series->labels, "train", progress.loss());
+    SetLate(series, "loss/train", state_->loss, {{"split", "train"}}, progress.loss());
   }
   if (progress.has_valid_loss()) {
-    SetLate(&series->valid_loss, state_->loss, series->labels, "valid", progress.valid_loss());
+    SetLate(series, "loss/valid", state_->loss, {{"split", "valid"}}, progress.valid_loss());
   }
   for (const v1::MetricSample& sample : step.samples()) {
-    if (sample.name() == "gradient_norm") {
-      SetLate(&series->gradient_norm, state_->gradient_norm, series->labels, nullptr, sample.value());
-    }
+    state_->SetSample(sample, series);
   }
 }
 
@@ -237,7 +245,7 @@ void Metrics::OnCommitted(const AttemptKey& attempt, absl::Time now) {
   const auto found = state_->jobs.find(attempt);
   if (found != state_->jobs.end()) {
     JobSeries& series = found->second;
-    SetLate(&series.last_checkpoint, state_->last_checkpoint, series.labels, nullptr,
+    SetLate(&series, "last_checkpoint", state_->last_checkpoint, {},
             absl::ToDoubleSeconds(now - absl::UnixEpoch()));
   }
 }

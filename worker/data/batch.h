@@ -15,7 +15,8 @@ struct Batch {
   // On the host, [sequences * sequence_length], of the targets.
   std::vector<uint8_t> counted;  // 1 where it is a target: all, or what an assistant says
   std::vector<uint8_t> labels;   // common/token_labels.h; empty when the windows were opened without
-  std::vector<int64_t> samples;  // [sequences]: what names each for ever, its global sample number or its window
+  std::vector<int64_t>
+      samples;  // [sequences]: what names each for ever, its global sample number or its window
 
   int64_t sequences() const { return tokens.size(0); }
   int64_t length() const { return tokens.size(1); }

@@ -127,7 +127,8 @@ absl::Status TokenWindows::ReadLabels(int64_t window, absl::Span<uint8_t> out) c
     }
     if (count <= 0) {
       const std::string path = prefix_ + kLabelsSuffix;
-      return count < 0 ? ErrnoError(errno, path) : absl::DataLossError(absl::StrCat(path, ": it has become shorter"));
+      return count < 0 ? ErrnoError(errno, path)
+                       : absl::DataLossError(absl::StrCat(path, ": it has become shorter"));
     }
     done += static_cast<size_t>(count);
   }

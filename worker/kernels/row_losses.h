@@ -6,8 +6,8 @@
 
 namespace cherry::trainer {
 
-// hidden [n, d], weight [vocab, d], targets [n] int64 -> fp32 [n]: logsumexp(hidden weight^T) - logit of the target;
-// 0 where the target is kIgnoredTarget. Logits exist for some hundred rows at a time.
+// hidden [n, d], weight [vocab, d], targets [n] int64 -> fp32 [n]: logsumexp(hidden weight^T) - logit of the
+// target; 0 where the target is kIgnoredTarget. Logits exist for some hundred rows at a time.
 at::Tensor HeadRowLosses(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
 
 // fp32 [n]: the entropy in nats of softmax(hidden weight^T).

@@ -37,8 +37,8 @@ struct NamedParameter {
 class Parameters {
  public:
   // Allocates both buffers on `device` and initialises: the same seed gives the same bytes on any device and
-  // any number of threads, and a parameter's values depend only on the seed, its name and its shape. A `frozen` model
-  // has no gradients, and zeros until it is given values.
+  // any number of threads, and a parameter's values depend only on the seed, its name and its shape. A
+  // `frozen` model has no gradients, and zeros until it is given values.
   Parameters(const std::vector<ParameterSpec>& specs, at::Device device, uint64_t seed, bool frozen = false);
 
   Parameters(const Parameters&) = delete;

@@ -66,7 +66,9 @@ std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape) {
 }
 
 Transformer::Transformer(const ModelShape& shape, const Options& options, uint64_t seed)
-    : shape_(shape), options_(options), parameters_(TransformerParameters(shape), options.device, seed, options.frozen) {
+    : shape_(shape),
+      options_(options),
+      parameters_(TransformerParameters(shape), options.device, seed, options.frozen) {
   for (int64_t i = 0; i < shape.layers; ++i) {
     const auto find = [&](absl::string_view part) { return parameters_.Find(LayerName(i, part)); };
     layers_.push_back({.input_norm = find("input_layernorm"),

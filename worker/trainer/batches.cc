@@ -39,7 +39,8 @@ CountedTargets CountedOf(const v1::DataConfig& data) {
 }
 
 absl::StatusOr<Batch> ReadBatch(const TokenWindows& data, absl::Span<const int64_t> windows,
-                                absl::Span<const int64_t> samples, CountedTargets counted, c10::Device device) {
+                                absl::Span<const int64_t> samples, CountedTargets counted,
+                                c10::Device device) {
   const int64_t length = data.sequence_length();
   const int64_t rows = static_cast<int64_t>(windows.size());
   const at::Tensor raw = at::empty({rows, length + 1}, at::TensorOptions().dtype(at::kLong));

@@ -19,10 +19,11 @@ enum class CountedTargets { kAll, kResponses };
 
 CountedTargets CountedOf(const v1::DataConfig& data);
 
-// The sequences of these windows, in their order, on `device`; samples[i] names window i of them. Labels are read when
-// `data` has them open, which kResponses REQUIRES. Thread-safe.
+// The sequences of these windows, in their order, on `device`; samples[i] names window i of them. Labels are
+// read when `data` has them open, which kResponses REQUIRES. Thread-safe.
 absl::StatusOr<Batch> ReadBatch(const TokenWindows& data, absl::Span<const int64_t> windows,
-                                absl::Span<const int64_t> samples, CountedTargets counted, c10::Device device);
+                                absl::Span<const int64_t> samples, CountedTargets counted,
+                                c10::Device device);
 
 }  // namespace cherry::trainer
 

@@ -11,8 +11,8 @@
 
 namespace cherry::trainer {
 
-// Those of StartAttempt.inputs, verified by rank 0 before any rank loads one; all ranks ask for the same ones in the
-// same order. CHECKPOINT_CORRUPT names the role. The pointers must outlive the result.
+// Those of StartAttempt.inputs, verified by rank 0 before any rank loads one; all ranks ask for the same ones
+// in the same order. CHECKPOINT_CORRUPT names the role. The pointers must outlive the result.
 std::unique_ptr<InputModels> MakeInputModels(WorkerChannel* channel, Gang* gang, const Device& device);
 
 }  // namespace cherry::trainer

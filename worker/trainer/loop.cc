@@ -170,7 +170,8 @@ absl::Status TrainingLoop::ReadStep(std::vector<Batch>* batches, TargetCounts* c
 }
 
 // What the recipe looks at before the update, when it does; the view is empty when it does not.
-absl::Status TrainingLoop::BeforeUpdate(const std::vector<Batch>& batches, Batch* independent, StepView* view) {
+absl::Status TrainingLoop::BeforeUpdate(const std::vector<Batch>& batches, Batch* independent,
+                                        StepView* view) {
   if (!parts_.recipe->Probes(run_->step)) {
     return absl::OkStatus();
   }
@@ -185,8 +186,8 @@ absl::Status TrainingLoop::BeforeUpdate(const std::vector<Batch>& batches, Batch
 }
 
 // Over this rank's micro-batches; returns the sum of their losses.
-absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& batches, const TargetCounts& counts,
-                                                   StepFacts* facts) {
+absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& batches,
+                                                   const TargetCounts& counts, StepFacts* facts) {
   Recipe* const recipe = parts_.recipe;
   TargetCounts totals;
   if (recipe->needs_totals()) {

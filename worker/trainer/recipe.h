@@ -60,8 +60,8 @@ class Recipe {
 
   virtual Transformer& model() = 0;
 
-  // Whether it measures from the weights it began with. Then Prepare loads them into the model, and SetBaseline gets
-  // their validation, before the state of a checkpoint takes their place.
+  // Whether it measures from the weights it began with. Then Prepare loads them into the model, and
+  // SetBaseline gets their validation, before the state of a checkpoint takes their place.
   virtual bool measures_from_origin() const { return false; }
   virtual absl::Status Prepare(InputModels*) { return absl::OkStatus(); }
   virtual void SetBaseline(const std::vector<GroupSum>&) {}
@@ -70,8 +70,8 @@ class Recipe {
   virtual TargetCounts Count(const Batch& batch) const = 0;
   // Whether TrainingLoss asks for the step's totals.
   virtual bool needs_totals() const { return false; }
-  // What training minimises, with its graph: a sum whose quotient by the step's supervised targets, over micro-batches
-  // and ranks, is the objective. `step`: those totals, zeros unless needs_totals().
+  // What training minimises, with its graph: a sum whose quotient by the step's supervised targets, over
+  // micro-batches and ranks, is the objective. `step`: those totals, zeros unless needs_totals().
   virtual at::Tensor TrainingLoss(const Batch& batch, const TargetCounts& step) = 0;
 
   // Names of the groups that validation sums over; the first is all targets.

@@ -1,4 +1,5 @@
-// Selective training: cross-entropy on the selected targets, and on the others the distance to the start model.
+// Selective training: cross-entropy on the selected targets, and on the others the distance to the start
+// model.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -20,8 +21,8 @@
 namespace cherry::trainer {
 namespace {
 
-// What validation sums over. "selected" is what the job's selector takes at the start weights, "rule" what the rules
-// take at the same budget; both are fixed before the first step.
+// What validation sums over. "selected" is what the job's selector takes at the start weights, "rule" what
+// the rules take at the same budget; both are fixed before the first step.
 enum Group { kAll, kSelected, kUnselected, kRule, kOther, kFact, kReason, kCorrect, kGroups };
 
 std::vector<uint8_t> ToHost(const at::Tensor& mask) {
@@ -66,7 +67,8 @@ class SgtRecipe final : public Recipe {
   std::vector<Measure> Compare(const std::vector<GroupSum>& now, std::string* warning) override;
 
   bool Probes(int64_t step) const override {
-    return sgt_.coupling_every() > 0 && sgt_.selector() != v1::SgtConfig::ALL && step % sgt_.coupling_every() == 0;
+    return sgt_.coupling_every() > 0 && sgt_.selector() != v1::SgtConfig::ALL &&
+           step % sgt_.coupling_every() == 0;
   }
   absl::Status BeforeUpdate(const StepView& view) override;
   absl::Status AfterUpdate(const StepView& view, std::vector<Measure>* measures) override;
@@ -118,7 +120,8 @@ at::Tensor SgtRecipe::Scores(const Batch& batch, const at::Tensor& hidden) {
     case v1::SgtConfig::LOW_LOSS:
       return losses.neg();
     default:
-      return losses - HeadRowLosses(reference_->Hidden(batch.tokens).flatten(0, 1), reference_->HeadWeight(), targets);
+      return losses -
+             HeadRowLosses(reference_->Hidden(batch.tokens).flatten(0, 1), reference_->HeadWeight(), targets);
   }
 }
 
@@ -208,7 +211,8 @@ std::vector<Measure> SgtRecipe::Compare(const std::vector<GroupSum>& now, std::s
   if (gain(kUnselected) < 0.0 && !warned_) {
     warned_ = true;
     *warning = absl::StrFormat(
-        "the held-out loss of unselected tokens has risen from %.4f to %.4f: selected tokens improve at their "
+        "the held-out loss of unselected tokens has risen from %.4f to %.4f: selected tokens improve at "
+        "their "
         "expense; raise sgt.anchor or sgt.random_share, or lower the learning rate",
         baseline_[kUnselected].mean(), now[kUnselected].mean());
   }
@@ -217,7 +221,8 @@ std::vector<Measure> SgtRecipe::Compare(const std::vector<GroupSum>& now, std::s
 
 Split SgtRecipe::SplitOf(const Batch& batch) {
   const at::NoGradGuard no_gradient;
-  const at::Tensor hidden = selector_.scores_rows() ? model_.Hidden(batch.tokens).flatten(0, 1) : at::Tensor();
+  const at::Tensor hidden =
+      selector_.scores_rows() ? model_.Hidden(batch.tokens).flatten(0, 1) : at::Tensor();
   const at::Tensor mask = Mask(batch, hidden);
   return {mask, mask.logical_not().logical_and(batch.targets.flatten().ne(kIgnoredTarget))};
 }
@@ -229,8 +234,7 @@ absl::Status SgtRecipe::BeforeUpdate(const StepView& view) {
 }
 
 absl::Status SgtRecipe::AfterUpdate(const StepView& view, std::vector<Measure>* measures) {
-  ASSIGN_OR_RETURN(const Coupling coupling,
-                   probe_.After(view.batches.front(), *probed_, view.collectives));
+  ASSIGN_OR_RETURN(const Coupling coupling, probe_.After(view.batches.front(), *probed_, view.collectives));
   probed_.reset();
   for (const auto& [name, value] : {std::pair<const char*, double>{"cosine", coupling.cosine},
                                     {"projection", coupling.projection},

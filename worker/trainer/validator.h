@@ -23,8 +23,8 @@ struct ValidationPlan {
 
 ValidationPlan PlanValidation(const v1::JobSpec& spec, const TokenWindows* valid);
 
-// Sums for each of the recipe's groups over the plan's windows, shared out over the ranks, which all call it and all
-// get them: each rank the same batches every time. At any world size the same but for rounding.
+// Sums for each of the recipe's groups over the plan's windows, shared out over the ranks, which all call it
+// and all get them: each rank the same batches every time. At any world size the same but for rounding.
 absl::StatusOr<std::vector<GroupSum>> Validate(const ValidationPlan& plan, Recipe* recipe, at::Device device,
                                                Collective* collective);
 

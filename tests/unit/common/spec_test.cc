@@ -1,10 +1,10 @@
-#include "common/nearest.h"
 #include "common/spec.h"
 
 #include <functional>
 #include <limits>
 
 #include "common/model_plan.h"
+#include "common/nearest.h"
 #include "common/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -95,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadCase{"NoKind", "kind", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_kind(); }},
         BadCase{"OtherKind", "kind", "KIND_NOT_SUPPORTED",
-                [](v1::JobSpec* s) { s->set_kind(v1::JobSpec::SGT); }},
+                [](v1::JobSpec* s) { s->set_kind(v1::JobSpec::COMPRESS); }},
         BadCase{"NoName", "name", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_name(); }},
         BadCase{"BadName", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("Ko_Base"); }},
         BadCase{"NameEscapes", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("../x"); }},

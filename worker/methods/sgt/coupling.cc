@@ -68,8 +68,8 @@ absl::Status CouplingProbe::Before(const Batch& batch, const Split& chosen, cons
   coupling_.projection =
       Dot(supervised.gradient, others.gradient) / Dot(supervised.gradient, supervised.gradient);
   coupling_.cross_cosine = Cosine(supervised.gradient, cross.gradient);
-  // Both splits have the same sum over all targets, so what the draw left needs no backward of its own; a cosine does
-  // not ask for its scale.
+  // Both splits have the same sum over all targets, so what the draw left needs no backward of its own; a
+  // cosine does not ask for its scale.
   const at::Tensor left = supervised.gradient * supervised.targets + others.gradient * others.targets -
                           drawn.gradient * drawn.targets;
   coupling_.random_cosine = Cosine(drawn.gradient, left);

@@ -16,8 +16,8 @@
 
 namespace cherry::trainer {
 
-// Of one step. g are gradients of mean losses at the step's start, over the first micro-batch of every rank: g_G of the
-// supervised targets, g_o of the others, g_R and g_r of a random split into as many.
+// Of one step. g are gradients of mean losses at the step's start, over the first micro-batch of every rank:
+// g_G of the supervised targets, g_o of the others, g_R and g_r of a random split into as many.
 struct Coupling {
   double cosine = 0.0;         // gamma: <g_G, g_o> / (|g_G| |g_o|)
   double projection = 0.0;     // <g_G, g_o> / |g_G|^2
@@ -45,8 +45,9 @@ class CouplingProbe {
 
   // Before the update, and before the step's own backward: leaves the model's gradients in disorder.
   // `random`: the mask of as many targets as are supervised.
-  absl::Status Before(const Batch& batch, const Split& chosen, const at::Tensor& random, const Batch& independent,
-                      const Split& independent_chosen, const Collectives& collectives);
+  absl::Status Before(const Batch& batch, const Split& chosen, const at::Tensor& random,
+                      const Batch& independent, const Split& independent_chosen,
+                      const Collectives& collectives);
   // After it, on the same batch.
   absl::StatusOr<Coupling> After(const Batch& batch, const Split& chosen, const Collectives& collectives);
 

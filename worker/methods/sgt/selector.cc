@@ -20,20 +20,24 @@ namespace {
 constexpr uint64_t kSplitSalt = 0x73706c6974;
 
 at::Tensor ToDevice(const std::vector<uint8_t>& host, const at::Tensor& like) {
-  const at::Tensor tensor = at::empty({static_cast<int64_t>(host.size())}, at::TensorOptions().dtype(at::kByte));
+  const at::Tensor tensor =
+      at::empty({static_cast<int64_t>(host.size())}, at::TensorOptions().dtype(at::kByte));
   std::copy(host.begin(), host.end(), tensor.mutable_data_ptr<uint8_t>());
   return tensor.to(like.device()).to(at::kBool);
 }
 
 at::Tensor ToDevice(const std::vector<int64_t>& host, const at::Tensor& like) {
-  const at::Tensor tensor = at::empty({static_cast<int64_t>(host.size())}, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor tensor =
+      at::empty({static_cast<int64_t>(host.size())}, at::TensorOptions().dtype(at::kLong));
   std::copy(host.begin(), host.end(), tensor.mutable_data_ptr<int64_t>());
   return tensor.to(like.device());
 }
 
-// Of each row of `scores` [groups, n] the counts[group] highest where `candidates` is true, of equal ones the first.
+// Of each row of `scores` [groups, n] the counts[group] highest where `candidates` is true, of equal ones the
+// first.
 at::Tensor Highest(const at::Tensor& scores, const at::Tensor& candidates, const at::Tensor& counts) {
-  const at::Tensor masked = scores.masked_fill(candidates.logical_not(), -std::numeric_limits<float>::infinity());
+  const at::Tensor masked =
+      scores.masked_fill(candidates.logical_not(), -std::numeric_limits<float>::infinity());
   const at::Tensor order = std::get<1>(at::sort(masked, /*stable=*/true, /*dim=*/1, /*descending=*/true));
   const at::Tensor places = at::arange(scores.size(1), order.options()).expand_as(order);
   const at::Tensor rank = at::empty_like(order).scatter_(1, order, places);
@@ -118,8 +122,8 @@ Selector::Plan Selector::MakePlan(const Batch& batch) const {
         supervised += Draw(part(keys, group), counted, budget.drawn, mask);
         break;
       case v1::SgtConfig::SUPER: {
-        const int64_t among = SelectSpans(part(batch.labels, group), counted, categories_,
-                                          budget.scored + budget.drawn, mask);
+        const int64_t among =
+            SelectSpans(part(batch.labels, group), counted, categories_, budget.scored + budget.drawn, mask);
         budget = {std::min<int64_t>(1, among), 0};
         supervised = budget.scored;
         break;
@@ -146,8 +150,8 @@ at::Tensor Selector::Select(const Batch& batch, const at::Tensor& scores) const 
     return ToDevice(plan.mask, batch.targets);
   }
   const at::Tensor candidates = ToDevice(plan.candidates, batch.targets).view({plan.groups, plan.length});
-  const at::Tensor by_score = Highest(scores.view({plan.groups, plan.length}), candidates,
-                                      ToDevice(plan.scored, batch.targets));
+  const at::Tensor by_score =
+      Highest(scores.view({plan.groups, plan.length}), candidates, ToDevice(plan.scored, batch.targets));
   if (std::all_of(plan.drawn.begin(), plan.drawn.end(), [](int64_t count) { return count == 0; })) {
     return by_score.flatten();
   }
@@ -158,8 +162,8 @@ at::Tensor Selector::Select(const Batch& batch, const at::Tensor& scores) const 
   }
   const at::Tensor lots =
       ToDevice(places, batch.targets).to(at::kFloat).neg().view({plan.groups, plan.length});
-  const at::Tensor drawn = Highest(lots, candidates.logical_and(by_score.logical_not()),
-                                   ToDevice(plan.drawn, batch.targets));
+  const at::Tensor drawn =
+      Highest(lots, candidates.logical_and(by_score.logical_not()), ToDevice(plan.drawn, batch.targets));
   return by_score.logical_or(drawn).flatten();
 }
 
@@ -178,8 +182,8 @@ Rows Selector::Gather(const Batch& batch, const at::Tensor& mask) const {
 
 Rows GatherRows(const at::Tensor& mask, const at::Tensor& targets, int64_t count) {
   // A stable sort keeps the order of the rows: those of the mask first.
-  const at::Tensor order = std::get<1>(
-      at::sort(mask.to(at::kByte), /*stable=*/true, /*dim=*/0, /*descending=*/true));
+  const at::Tensor order =
+      std::get<1>(at::sort(mask.to(at::kByte), /*stable=*/true, /*dim=*/0, /*descending=*/true));
   Rows rows;
   rows.index = order.narrow(0, 0, count);
   rows.targets = at::where(mask.index_select(0, rows.index), targets.index_select(0, rows.index),

@@ -1,7 +1,7 @@
 // The selectors of selective training: which rows of a micro-batch go through the head and its loss.
 //
-// How many rows that are is known from data alone, so that sizes are fixed and nothing waits for the device. One
-// rank, one thread. Torch's exceptions pass through.
+// How many rows that are is known from data alone, so that sizes are fixed and nothing waits for the device.
+// One rank, one thread. Torch's exceptions pass through.
 #ifndef CHERRY_WORKER_METHODS_SGT_SELECTOR_H_
 #define CHERRY_WORKER_METHODS_SGT_SELECTOR_H_
 
@@ -37,12 +37,12 @@ class Selector {
 
   TargetCounts Count(const Batch& batch) const;
 
-  // [sequences * length] bool on the device of the batch. `scores` [sequences * length] fp32, highest first, of equal
-  // ones the first; undefined where the selector needs none.
+  // [sequences * length] bool on the device of the batch. `scores` [sequences * length] fp32, highest first,
+  // of equal ones the first; undefined where the selector needs none.
   at::Tensor Select(const Batch& batch, const at::Tensor& scores) const;
 
-  // The same for `random` whatever the selector is: the split that its coupling is measured against. Drawn by other
-  // keys than those of `random`.
+  // The same for `random` whatever the selector is: the split that its coupling is measured against. Drawn by
+  // other keys than those of `random`.
   at::Tensor SelectRandom(const Batch& batch) const;
 
   // The rows of Select's mask, as many as the budget of such a batch can be at most.

@@ -62,6 +62,25 @@ TEST_F(MetricsTest, AnAttemptThatEndsTakesNothingFromOneWithItsName) {
   }
 }
 
+TEST_F(MetricsTest, ShowsWhatAMethodMeasuresAndTakesItAway) {
+  const auto add = [this](const char* name, double value) {
+    v1::MetricSample* sample = step_.add_samples();
+    sample->set_name(name);
+    sample->set_value(value);
+  };
+  add("loss/valid/selected", 3.5);
+  add("coupling/cosine", 0.25);
+  add("wave", 1.5);
+  metrics_->OnStep({key_, 0}, attempt_, step_);
+  const std::string labels = "{job_name=\"ko-base\",job_namespace=\"default\"";
+  EXPECT_THAT(metrics_->Page(),
+              AllOf(HasSubstr("cherry_job_loss" + labels + ",split=\"valid_selected\"} 3.5"),
+                    HasSubstr("cherry_job_gradient_coupling" + labels + ",measure=\"cosine\"} 0.25"),
+                    HasSubstr("cherry_job_wave" + labels + "} 1.5")));
+  metrics_->OnAttemptGone(key_);
+  EXPECT_THAT(metrics_->Page(), Not(HasSubstr("ko-base")));
+}
+
 TEST_F(MetricsTest, OtherRanksOnlyShowTheirPhases) {
   metrics_->OnStep({key_, 1}, attempt_, step_);
   EXPECT_THAT(metrics_->Page(), AllOf(Not(HasSubstr("cherry_job_step{")),

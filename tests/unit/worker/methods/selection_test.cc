@@ -94,7 +94,8 @@ TEST(SelectionTest, CorrectionsComeBeforeReasonsBeforeFacts) {
 
 TEST(SelectionTest, SpansAreKeptWholeOrNotAtAll) {
   const std::vector<uint8_t> labels = {First(kFact), kFact, kFact, First(kFact), First(kFact), kFact};
-  EXPECT_THAT(Spans(labels, 2), ElementsAre(0, 0, 0, 1, 0, 0));  // Three do not fit, one does, two more do not.
+  EXPECT_THAT(Spans(labels, 2),
+              ElementsAre(0, 0, 0, 1, 0, 0));  // Three do not fit, one does, two more do not.
   EXPECT_THAT(Spans(labels, 3), ElementsAre(1, 1, 1, 0, 0, 0));
   EXPECT_THAT(Spans(labels, 4), ElementsAre(1, 1, 1, 1, 0, 0));
   EXPECT_THAT(Spans(labels, 6), ElementsAre(1, 1, 1, 1, 1, 1));

@@ -24,7 +24,8 @@ Batch MakeBatch(int64_t sequences, int64_t length, std::vector<uint8_t> counted 
   Batch batch;
   batch.tokens = at::zeros({sequences, length}, at::kLong);
   batch.targets = at::arange(sequences * length, at::kLong).view({sequences, length}).clone();
-  batch.counted = counted.empty() ? std::vector<uint8_t>(static_cast<size_t>(sequences * length), 1) : counted;
+  batch.counted =
+      counted.empty() ? std::vector<uint8_t>(static_cast<size_t>(sequences * length), 1) : counted;
   for (size_t i = 0; i < batch.counted.size(); ++i) {
     if (batch.counted[i] == 0) {
       batch.targets.mutable_data_ptr<int64_t>()[i] = kIgnoredTarget;

@@ -18,6 +18,7 @@
 #include "common/spec.h"
 #include "common/status.h"
 #include "common/token_file.h"
+#include "common/token_labels.h"
 
 namespace cherry::trainer {
 namespace {
@@ -25,12 +26,25 @@ namespace {
 constexpr int kVocab = 64;
 constexpr char kUid[] = "uid-1";
 
+// As the preparation of data would: what could not be foreseen is a fact, and the second half of a document
+// is what an assistant says.
+void WriteLabels(const std::string& prefix, const std::string& labels, v1::Split* split) {
+  ASSERT_TRUE(WriteFileAtomically(prefix + kLabelsSuffix, labels).ok());
+  split->set_labels_hash(HashFile(prefix + kLabelsSuffix).value());
+  for (const char label : labels) {
+    split->set_fact_tokens(split->fact_tokens() +
+                           (CategoryOf(static_cast<uint8_t>(label)) == Category::kFact));
+    split->set_response_tokens(split->response_tokens() + ((label & kResponse) != 0));
+  }
+}
+
 // Documents of a language with a strong habit: each token mostly decides the next.
 void WriteSplit(const std::string& prefix, int documents, uint64_t seed, v1::Split* split) {
   auto writer = TokenFileWriter::Create(prefix, 2);
   ASSERT_TRUE(writer.ok()) << writer.status();
   uint64_t state = seed;
   int64_t tokens = 0;
+  std::string labels;
   for (int d = 0; d < documents; ++d) {
     std::vector<int32_t> document;
     int32_t token = 3;
@@ -40,12 +54,15 @@ void WriteSplit(const std::string& prefix, int documents, uint64_t seed, v1::Spl
       token = 3 + (surprise ? static_cast<int32_t>((state >> 40) % (kVocab - 3))
                             : (token * 5 + 1) % (kVocab - 3));
       document.push_back(token);
+      labels.push_back(static_cast<char>((surprise ? 1 | kSpanStart : 0) | (i >= 30 ? kResponse : 0)));
     }
     document.push_back(2);
+    labels.push_back(0);
     tokens += static_cast<int64_t>(document.size());
     ASSERT_TRUE((*writer)->Add(document).ok());
   }
   ASSERT_TRUE((*writer)->Finish().ok());
+  WriteLabels(prefix, labels, split);
   split->set_tokens(tokens);
   split->set_documents(documents);
   split->set_bin_bytes(2 * tokens);
@@ -112,6 +129,38 @@ v1::JobSpec Workspace::Spec(int64_t steps) const {
   const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
   EXPECT_TRUE(resolved.ok()) << resolved.status();
   return resolved.value_or(spec);
+}
+
+v1::JobSpec Workspace::SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) const {
+  const v1::JobSpec base = Spec(steps);
+  v1::JobSpec spec = base;
+  spec.set_kind(v1::JobSpec::SGT);
+  spec.set_name("ko-sgt");
+  spec.mutable_from()->set_job("ko-base");
+  spec.mutable_sgt()->set_selector(selector);
+  spec.mutable_sgt()->set_coupling_every(5);
+  spec.mutable_train()->mutable_optimizer()->set_learning_rate(1e-3);
+  spec.mutable_train()->clear_lr_scheduler();
+  SpecContext context;
+  context.train = &dataset_;
+  context.valid = &dataset_;
+  context.parent_model = &base.model();
+  context.reference_model = &base.model();
+  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
+  EXPECT_TRUE(resolved.ok()) << resolved.status();
+  return resolved.value_or(spec);
+}
+
+v1::StartAttempt Workspace::SgtAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
+                                       int world_size) const {
+  v1::StartAttempt attempt = Attempt(spec, epoch, world_size);
+  *attempt.mutable_from() = start;
+  for (const char* role : {"origin", "sgt.reference"}) {
+    v1::JobInput* const input = attempt.add_inputs();
+    input->set_role(role);
+    *input->mutable_checkpoint() = start;
+  }
+  return attempt;
 }
 
 v1::StartAttempt Workspace::Attempt(const v1::JobSpec& spec, int64_t epoch, int world_size) const {

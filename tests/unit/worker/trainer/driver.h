@@ -38,8 +38,13 @@ class Workspace {
 
   // A resolved pretrain spec of a small model on that dataset.
   v1::JobSpec Spec(int64_t steps) const;
+  // A resolved spec of selective training from such a model.
+  v1::JobSpec SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) const;
   // An attempt of it.
   v1::StartAttempt Attempt(const v1::JobSpec& spec, int64_t epoch, int world_size) const;
+  // The same, from `start`, which is also the reference.
+  v1::StartAttempt SgtAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
+                              int world_size) const;
 
  private:
   std::string path_;
