@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "client/data/label_file.h"
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/ids.h"
@@ -18,10 +19,18 @@ using Json = nlohmann::ordered_json;
 constexpr int kFormat = 1;
 
 Json SplitToJson(const v1::Split& split, int64_t text_bytes) {
-  return {{"name", split.name()},           {"documents", split.documents()},
-          {"tokens", split.tokens()},       {"text_bytes", text_bytes},
-          {"bin_bytes", split.bin_bytes()}, {"bin_hash", split.bin_hash()},
-          {"idx_hash", split.idx_hash()},   {"unigram_entropy", split.unigram_entropy()}};
+  Json json = {{"name", split.name()},           {"documents", split.documents()},
+               {"tokens", split.tokens()},       {"text_bytes", text_bytes},
+               {"bin_bytes", split.bin_bytes()}, {"bin_hash", split.bin_hash()},
+               {"idx_hash", split.idx_hash()},   {"unigram_entropy", split.unigram_entropy()}};
+  if (!split.labels_hash().empty()) {
+    json["labels"] = {{"hash", split.labels_hash()},
+                      {"fact_tokens", split.fact_tokens()},
+                      {"reason_tokens", split.reason_tokens()},
+                      {"correct_tokens", split.correct_tokens()},
+                      {"response_tokens", split.response_tokens()}};
+  }
+  return json;
 }
 
 void SplitFromJson(const Json& json, DatasetManifest* manifest) {
@@ -34,6 +43,14 @@ void SplitFromJson(const Json& json, DatasetManifest* manifest) {
   split->set_idx_hash(json.at("idx_hash").get<std::string>());
   split->set_unigram_entropy(json.at("unigram_entropy").get<double>());
   manifest->text_bytes.push_back(json.at("text_bytes").get<int64_t>());
+  const auto labels = json.find("labels");
+  if (labels != json.end()) {
+    split->set_labels_hash(labels->at("hash").get<std::string>());
+    split->set_fact_tokens(labels->at("fact_tokens").get<int64_t>());
+    split->set_reason_tokens(labels->at("reason_tokens").get<int64_t>());
+    split->set_correct_tokens(labels->at("correct_tokens").get<int64_t>());
+    split->set_response_tokens(labels->at("response_tokens").get<int64_t>());
+  }
 }
 
 Json CountsToJson(const CorpusCounts& counts) {
@@ -69,6 +86,13 @@ void Fill(const Json& json, DatasetManifest* manifest) {
   dataset.set_bytes_per_token(json.at("bytes_per_token").get<int32_t>());
   for (const Json& split : json.at("splits")) {
     SplitFromJson(split, manifest);
+  }
+  const auto rules = json.find("rules");  // Manifests of before the rules have none.
+  if (rules != json.end()) {
+    for (const Json& language : rules->at("languages")) {
+      dataset.add_rule_languages(language.get<std::string>());
+    }
+    dataset.set_rules_hash(rules->at("hash").get<std::string>());
   }
   const Json& options = json.at("options");
   manifest->valid_share = options.at("valid_share").get<double>();
@@ -120,6 +144,10 @@ std::string DatasetManifestToJson(const DatasetManifest& manifest) {
     inputs.push_back(
         {{"path", input.path}, {"bytes", input.bytes}, {"documents", input.documents}, {"hash", input.hash}});
   }
+  Json languages = Json::array();
+  for (const std::string& language : dataset.rule_languages()) {
+    languages.push_back(language);
+  }
   const Json separator = manifest.text.separator.has_value() ? Json(*manifest.text.separator) : Json(nullptr);
   const Json json = {{"format", manifest.format},
                      {"name", dataset.name()},
@@ -129,6 +157,7 @@ std::string DatasetManifestToJson(const DatasetManifest& manifest) {
                        {"hash", dataset.tokenizer_hash()},
                        {"trained", manifest.tokenizer_trained}}},
                      {"bytes_per_token", dataset.bytes_per_token()},
+                     {"rules", {{"languages", languages}, {"hash", dataset.rules_hash()}}},
                      {"splits", splits},
                      {"options",
                       {{"valid_share", manifest.valid_share},
@@ -191,6 +220,7 @@ absl::Status VerifyDataset(const std::string& directory, const DatasetManifest& 
   for (const v1::Split& split : manifest.dataset.splits()) {
     const std::string prefix = absl::StrCat(directory, "/", split.name());
     RETURN_IF_ERROR(CheckSplit(prefix, manifest.dataset, split));
+    RETURN_IF_ERROR(CheckLabels(prefix, split, hashes));
     if (hashes) {
       RETURN_IF_ERROR(CheckHash(prefix + ".bin", split.bin_hash()));
       RETURN_IF_ERROR(CheckHash(prefix + ".idx", split.idx_hash()));

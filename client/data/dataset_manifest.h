@@ -1,7 +1,8 @@
 // manifest.json of a dataset: what it was made of, and what its files must be.
 //
-// A dataset is a directory beneath the data root: SPLIT.bin and SPLIT.idx for each split, tokenizer.json,
-// manifest.json. The manifest holds no time, so the same input gives the same bytes. Thread-safe.
+// A dataset is a directory beneath the data root: SPLIT.bin and SPLIT.idx for each split, SPLIT.labels where
+// its tokens are labelled, tokenizer.json, manifest.json. The manifest holds no time, so the same input gives
+// the same bytes. Thread-safe.
 #ifndef CHERRY_CLIENT_DATA_DATASET_MANIFEST_H_
 #define CHERRY_CLIENT_DATA_DATASET_MANIFEST_H_
 

@@ -245,7 +245,7 @@ absl::Status Preparation::EncodeBatch(const std::vector<int64_t>& documents, Spl
   for (size_t i = 0; i < encoded.size(); ++i) {
     tokens.assign(encoded[i].begin(), encoded[i].end());
     tokens.push_back(kEndOfTextId);
-    RETURN_IF_ERROR(writer->Add(tokens));
+    RETURN_IF_ERROR(writer->Add(tokens, {}));
   }
   return absl::OkStatus();
 }
@@ -266,7 +266,7 @@ absl::Status Preparation::Encode(const char* name, bool valid) {
   }
   progress_.Begin("encode", total);
   ASSIGN_OR_RETURN(std::unique_ptr<SplitWriter> writer,
-                   SplitWriter::Create(staging_.path(), name, tokenizer_->VocabSize()));
+                   SplitWriter::Create(staging_.path(), name, tokenizer_->VocabSize(), false));
   std::vector<int64_t> batch;
   int64_t batch_bytes = 0;
   int64_t done = 0;
@@ -306,12 +306,19 @@ absl::Status Preparation::TakeTokens(const std::string& prefix, const std::strin
   for (const char* suffix : {".bin", ".idx"}) {
     RETURN_IF_ERROR(LinkOrCopyFile(prefix + suffix, Path(name + suffix)));
   }
+  if (Exists(prefix + kLabelsSuffix)) {
+    RETURN_IF_ERROR(LinkOrCopyFile(prefix + kLabelsSuffix, Path(name + kLabelsSuffix)));
+  }
   ASSIGN_OR_RETURN(const v1::Split split, MeasureSplit(Path(name), name, tokenizer_->VocabSize()));
   ASSIGN_OR_RETURN(const std::unique_ptr<TokenFile> file, TokenFile::Open(Path(name)));
   manifest_.dataset.set_bytes_per_token(file->bytes_per_token());
   manifest_.inputs.push_back({prefix + ".bin", split.bin_bytes(), split.documents(), split.bin_hash()});
   manifest_.inputs.push_back(
       {prefix + ".idx", FileBytes(prefix + ".idx"), split.documents(), split.idx_hash()});
+  if (!split.labels_hash().empty()) {
+    manifest_.inputs.push_back(
+        {prefix + kLabelsSuffix, split.tokens(), split.documents(), split.labels_hash()});
+  }
   return AddSplit(split, 0);
 }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/file.h"
 #include "common/hash.h"
 #include "common/status.h"
 
@@ -57,30 +58,51 @@ double UnigramEntropy(const std::vector<int64_t>& counts) {
 
 int BytesPerToken(int64_t vocab) { return vocab <= 65536 ? 2 : 4; }
 
-SplitWriter::SplitWriter(std::unique_ptr<TokenFileWriter> files, std::string prefix, std::string name,
-                         int64_t vocab)
-    : files_(std::move(files)), prefix_(std::move(prefix)), counts_(static_cast<size_t>(vocab), 0) {
+SplitWriter::SplitWriter(std::unique_ptr<TokenFileWriter> files, std::unique_ptr<LabelFileWriter> labels,
+                         std::string prefix, std::string name, int64_t vocab)
+    : files_(std::move(files)),
+      labels_(std::move(labels)),
+      prefix_(std::move(prefix)),
+      counts_(static_cast<size_t>(vocab), 0) {
   split_.set_name(std::move(name));
 }
 
 absl::StatusOr<std::unique_ptr<SplitWriter>> SplitWriter::Create(const std::string& directory,
-                                                                 const std::string& name, int64_t vocab) {
+                                                                 const std::string& name, int64_t vocab,
+                                                                 bool labelled) {
   const std::string prefix = absl::StrCat(directory, "/", name);
   ASSIGN_OR_RETURN(std::unique_ptr<TokenFileWriter> files,
                    TokenFileWriter::Create(prefix, BytesPerToken(vocab)));
-  return std::unique_ptr<SplitWriter>(new SplitWriter(std::move(files), prefix, name, vocab));
+  std::unique_ptr<LabelFileWriter> labels;
+  if (labelled) {
+    ASSIGN_OR_RETURN(labels, LabelFileWriter::Create(prefix));
+  }
+  return std::unique_ptr<SplitWriter>(
+      new SplitWriter(std::move(files), std::move(labels), prefix, name, vocab));
 }
 
-absl::Status SplitWriter::Add(absl::Span<const int32_t> document) {
-  RETURN_IF_ERROR(Count(document, prefix_, &counts_));
+absl::Status SplitWriter::Add(absl::Span<const int32_t> tokens, absl::Span<const uint8_t> labels) {
+  RETURN_IF_ERROR(Count(tokens, prefix_, &counts_));
+  if (labels_ != nullptr) {
+    if (labels.size() != tokens.size()) {
+      return absl::InternalError(
+          absl::StrCat(prefix_, ": ", labels.size(), " labels for ", tokens.size(), " tokens"));
+    }
+    CountLabels(labels, &split_);
+    RETURN_IF_ERROR(labels_->Add(labels));
+  }
   split_.set_documents(split_.documents() + 1);
-  split_.set_tokens(split_.tokens() + static_cast<int64_t>(document.size()));
-  return files_->Add(document);
+  split_.set_tokens(split_.tokens() + static_cast<int64_t>(tokens.size()));
+  return files_->Add(tokens);
 }
 
 absl::StatusOr<v1::Split> SplitWriter::Finish() {
   RETURN_IF_ERROR(files_->Finish());
   RETURN_IF_ERROR(HashFiles(prefix_, &split_));
+  if (labels_ != nullptr) {
+    RETURN_IF_ERROR(labels_->Finish());
+    ASSIGN_OR_RETURN(*split_.mutable_labels_hash(), HashFile(prefix_ + kLabelsSuffix));
+  }
   split_.set_unigram_entropy(UnigramEntropy(counts_));
   return split_;
 }
@@ -102,6 +124,9 @@ absl::StatusOr<v1::Split> MeasureSplit(const std::string& prefix, const std::str
   }
   split.set_unigram_entropy(UnigramEntropy(counts));
   RETURN_IF_ERROR(HashFiles(prefix, &split));
+  if (Exists(prefix + kLabelsSuffix)) {
+    RETURN_IF_ERROR(MeasureLabels(prefix, &split));
+  }
   return split;
 }
 

@@ -9,9 +9,42 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/file.h"
+#include "common/ids.h"
 #include "common/status.h"
+#include "common/token_labels.h"
 
 namespace cherry::coordinator {
+namespace {
+
+absl::Status CheckLength(int directory, const std::string& path, const std::string& file, int64_t bytes,
+                         absl::string_view field) {
+  struct stat info;
+  const bool there =
+      fstatat(directory, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+  if (there && info.st_size == bytes) {
+    return absl::OkStatus();
+  }
+  return Error(
+      absl::StatusCode::kDataLoss, "DATASET_DAMAGED", field,
+      absl::StrCat(field, ": ", path, "/", file, " has ", there ? info.st_size : 0, " bytes, not ", bytes),
+      "prepare the dataset again with 'cherry data prepare --force'");
+}
+
+absl::Status CheckSplit(int directory, const v1::Dataset& dataset, const v1::Split& split,
+                        absl::string_view field) {
+  // It becomes part of a path.
+  RETURN_IF_ERROR(ValidateName(split.name(), "dataset.splits.name"));
+  if (split.bin_bytes() > 0) {
+    RETURN_IF_ERROR(CheckLength(directory, dataset.path(), split.name() + ".bin", split.bin_bytes(), field));
+  }
+  if (!split.labels_hash().empty()) {
+    RETURN_IF_ERROR(
+        CheckLength(directory, dataset.path(), split.name() + kLabelsSuffix, split.tokens(), field));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::Status CheckDatasetFiles(const std::string& data_root, const v1::Dataset& dataset,
                                absl::string_view field) {
@@ -28,14 +61,8 @@ absl::Status CheckDatasetFiles(const std::string& data_root, const v1::Dataset& 
   }
   absl::Status status = absl::OkStatus();
   for (const v1::Split& split : dataset.splits()) {
-    const std::string file = absl::StrCat(split.name(), ".bin");
-    struct stat info;
-    const bool there = fstatat(*directory, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
-    if (status.ok() && split.bin_bytes() > 0 && (!there || info.st_size != split.bin_bytes())) {
-      status = Error(absl::StatusCode::kDataLoss, "DATASET_DAMAGED", field,
-                     absl::StrCat(field, ": ", dataset.path(), "/", file, " has ", there ? info.st_size : 0,
-                                  " bytes, not ", split.bin_bytes()),
-                     "prepare the dataset again with 'cherry data prepare --force'");
+    if (status.ok()) {
+      status = CheckSplit(*directory, dataset, split, field);
     }
   }
   close(*directory);

@@ -12,7 +12,7 @@
 namespace cherry::coordinator {
 
 // Looks at directory and lengths, not at contents: the trainer checks those. INVALID_ARGUMENT
-// (PATH_LEAVES_ROOT, DATASET_NOT_THERE), DATA_LOSS (DATASET_DAMAGED) naming the file.
+// (PATH_LEAVES_ROOT, DATASET_NOT_THERE, a split's name), DATA_LOSS (DATASET_DAMAGED) naming the file.
 absl::Status CheckDatasetFiles(const std::string& data_root, const v1::Dataset& dataset,
                                absl::string_view field);
 

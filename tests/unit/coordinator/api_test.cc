@@ -83,6 +83,32 @@ TEST_F(Api, ADatasetMustLieBeneathTheDataRoot) {
   }
 }
 
+TEST_F(Api, LabelsOfADatasetMustBeThereWithTheirLength) {
+  ASSERT_TRUE(MakeDirectories(home_ + "/data/ko").ok());
+  v1::RegisterDatasetRequest request;
+  request.set_request_id(NewUuid());
+  request.mutable_dataset()->set_name("ko");
+  request.mutable_dataset()->set_path("ko");
+  request.mutable_dataset()->set_vocab(2048);
+  request.mutable_dataset()->set_bytes_per_token(2);
+  v1::Split* split = request.mutable_dataset()->add_splits();
+  split->set_name("train");
+  split->set_tokens(3);
+  split->set_labels_hash("00");
+  v1::Dataset reply;
+  const auto registered = [&] {
+    return FromGrpc(cherry_->RegisterDataset(Context().get(), request, &reply));
+  };
+  EXPECT_EQ(InfoOf(registered()).reason(), "DATASET_DAMAGED");
+  ASSERT_TRUE(WriteFileAtomically(home_ + "/data/ko/train.labels", "12").ok());
+  EXPECT_THAT(std::string(registered().message()), HasSubstr("train.labels has 2 bytes, not 3"));
+  ASSERT_TRUE(WriteFileAtomically(home_ + "/data/ko/train.labels", "123").ok());
+  EXPECT_TRUE(registered().ok());
+  split->set_name("../train");
+  request.set_request_id(NewUuid());
+  EXPECT_EQ(InfoOf(registered()).field(), "dataset.splits.name");
+}
+
 TEST_F(Api, ARepeatedSubmitGetsTheFirstReplyAlsoAfterARestart) {
   AddDataset();
   const v1::SubmitJobRequest request = SubmitRequest("a");

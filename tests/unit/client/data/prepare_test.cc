@@ -185,6 +185,28 @@ TEST_F(PrepareTest, TokenFilesAreTakenAsTheyAre) {
   EXPECT_TRUE(VerifyDataset(root_ + "/taken", *manifest, true).ok());
 }
 
+TEST_F(PrepareTest, LabelsBesideTokenFilesAreTakenAlong) {
+  options_.name = "own";
+  ASSERT_TRUE(Prepare().ok());
+  const std::string train = Prefix("train");
+  const auto tokens = TokenFile::Open(train);
+  ASSERT_TRUE(tokens.ok());
+  const std::string labels(static_cast<size_t>((*tokens)->tokens()), kResponse);
+  ASSERT_TRUE(WriteFileAtomically(train + ".labels", labels).ok());
+  options_.inputs = {train};
+  options_.vocab = 0;
+  options_.tokenizer = "own";
+  options_.name = "taken";
+  const auto manifest = Prepare();
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->dataset.splits(0).response_tokens(), (*tokens)->tokens());
+  EXPECT_EQ(manifest->dataset.splits(0).labels_hash(), HashFile(Prefix("train.labels")).value());
+  EXPECT_TRUE(VerifyDataset(root_ + "/taken", *manifest, true).ok());
+  ASSERT_TRUE(WriteFileAtomically(train + ".labels", labels.substr(1)).ok());
+  options_.force = true;
+  EXPECT_EQ(InfoOf(Prepare().status()).reason(), "LABELS_MISMATCH");
+}
+
 TEST_F(PrepareTest, TokensOutsideOfTheVocabularyAreRefused) {
   ASSERT_TRUE(Prepare().ok());
   auto writer = TokenFileWriter::Create(directory_.path() + "/foreign", 2);
@@ -293,7 +315,12 @@ TEST(DatasetManifestTest, SurvivesARoundTripAndRefusesOthers) {
   DatasetManifest manifest;
   manifest.dataset.set_name("ko");
   manifest.dataset.set_vocab(2048);
-  manifest.dataset.add_splits()->set_name("train");
+  manifest.dataset.add_rule_languages("ko");
+  manifest.dataset.set_rules_hash("0123");
+  v1::Split* split = manifest.dataset.add_splits();
+  split->set_name("train");
+  split->set_labels_hash("4567");
+  split->set_fact_tokens(3);
   manifest.text_bytes = {17};
   manifest.text.separator = "---";
   manifest.inputs.push_back({"a.txt", 3, 1, "00"});
@@ -301,6 +328,7 @@ TEST(DatasetManifestTest, SurvivesARoundTripAndRefusesOthers) {
   const auto read = DatasetManifestFromJson(json);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(DatasetManifestToJson(*read), json);
+  EXPECT_EQ(read->dataset.SerializeAsString(), manifest.dataset.SerializeAsString());
   EXPECT_EQ(DatasetManifestFromJson("{}").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(DatasetManifestFromJson("{\"format\":1}").status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(DatasetManifestFromJson("{\"format\":2}").status().code(), absl::StatusCode::kUnimplemented);
