@@ -32,6 +32,18 @@ typedef struct {
   size_t size;
 } CherryIds;
 
+/* Bytes [begin, end) of a text. */
+typedef struct {
+  uint32_t begin;
+  uint32_t end;
+} CherryRange;
+
+/* Returned, freed with cherry_tokenizer_free_ranges. */
+typedef struct {
+  CherryRange* data;
+  size_t size;
+} CherryRanges;
+
 /* A trainer for `vocab_size` tokens in all, with `special_count` special tokens beside <unk>, <s>, </s>. */
 int cherry_tokenizer_trainer_new(size_t vocab_size, size_t threads, const CherryText* specials,
                                  size_t special_count, CherryTokenizerTrainer** out, CherryText* message);
@@ -52,11 +64,16 @@ void cherry_tokenizer_free(CherryTokenizer* tokenizer);
 void cherry_tokenizer_parse_specials(CherryTokenizer* tokenizer, bool parse);
 
 /* Encodes `count` texts on up to `threads` threads: their ids one after the other in *ids, and the number of
- * ids of each in lengths[0..count). */
+ * ids of each in lengths[0..count). Where `ranges` is not NULL, also the bytes of its text that each id
+ * stands for, in whole characters; no text may have more than 4 GiB then. */
 int cherry_tokenizer_encode(const CherryTokenizer* tokenizer, const CherryText* texts, size_t count,
-                            size_t threads, CherryIds* ids, size_t* lengths, CherryText* message);
+                            size_t threads, CherryIds* ids, CherryRanges* ranges, size_t* lengths,
+                            CherryText* message);
 int cherry_tokenizer_decode(const CherryTokenizer* tokenizer, const int32_t* ids, size_t count,
                             bool skip_special, CherryText* out, CherryText* message);
+
+/* The text in Unicode's NFC, and for each byte of *out the bytes of `text` that its character comes from. */
+int cherry_tokenizer_nfc(CherryText text, CherryText* out, CherryRanges* ranges, CherryText* message);
 
 size_t cherry_tokenizer_vocab_size(const CherryTokenizer* tokenizer);
 /* -1 when there is no such token. */
@@ -66,6 +83,7 @@ CherryText cherry_tokenizer_id_to_token(const CherryTokenizer* tokenizer, int32_
 
 void cherry_tokenizer_free_text(CherryText text);
 void cherry_tokenizer_free_ids(CherryIds ids);
+void cherry_tokenizer_free_ranges(CherryRanges ranges);
 
 #ifdef __cplusplus
 }

@@ -30,6 +30,12 @@ std::string Take(CherryText text) {
   return out;
 }
 
+std::vector<ByteRange> Take(CherryRanges ranges) {
+  std::vector<ByteRange> out(ranges.data, ranges.data + ranges.size);
+  cherry_tokenizer_free_ranges(ranges);
+  return out;
+}
+
 // What the caller did wrong, for a function of the crate that has just one such reason.
 struct Blame {
   const char* reason;
@@ -58,6 +64,14 @@ constexpr Blame kJson = {"INVALID_TOKENIZER", "tokenizer",
 size_t Threads(int threads) { return static_cast<size_t>(std::max(threads, 1)); }
 
 }  // namespace
+
+absl::StatusOr<NfcText> ToNfc(absl::string_view text) {
+  CherryText out{};
+  CherryRanges origins{};
+  CherryText message{};
+  RETURN_IF_ERROR(ToStatus(cherry_tokenizer_nfc(ToC(text), &out, &origins, &message), message, kText));
+  return NfcText{Take(out), Take(origins)};
+}
 
 absl::StatusOr<Tokenizer> Tokenizer::FromJson(absl::string_view json) {
   CherryTokenizer* tokenizer = nullptr;
@@ -92,18 +106,20 @@ absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(absl::string_view text) c
   return std::move(batch.ids);
 }
 
-absl::StatusOr<EncodedBatch> Tokenizer::EncodeBatch(absl::Span<const absl::string_view> texts,
-                                                    int threads) const {
+absl::StatusOr<EncodedBatch> Tokenizer::EncodeBatch(absl::Span<const absl::string_view> texts, int threads,
+                                                    bool ranges) const {
   EncodedBatch batch;
   batch.ends.resize(texts.size());
   const std::vector<CherryText> inputs = ToC(texts);
   CherryIds ids{};
+  CherryRanges bytes{};
   CherryText message{};
-  RETURN_IF_ERROR(ToStatus(cherry_tokenizer_encode(tokenizer_.get(), inputs.data(), inputs.size(),
-                                                   Threads(threads), &ids, batch.ends.data(), &message),
-                           message, kText));
+  const int code = cherry_tokenizer_encode(tokenizer_.get(), inputs.data(), inputs.size(), Threads(threads),
+                                           &ids, ranges ? &bytes : nullptr, batch.ends.data(), &message);
+  RETURN_IF_ERROR(ToStatus(code, message, kText));
   batch.ids.assign(ids.data, ids.data + ids.size);
   cherry_tokenizer_free_ids(ids);
+  batch.ranges = Take(bytes);
   for (size_t i = 1; i < batch.ends.size(); ++i) {
     batch.ends[i] += batch.ends[i - 1];  // lengths become ends
   }

@@ -21,9 +21,15 @@
 
 namespace cherry::client {
 
+// Bytes [begin, end) of a text.
+using ByteRange = CherryRange;
+
 // The ids of several texts, one after the other.
 struct EncodedBatch {
   std::vector<int32_t> ids;
+  // Where they were asked for: the bytes of its text that each id stands for. The tokens of a character that
+  // is spelt in bytes all have the whole character.
+  std::vector<ByteRange> ranges;
   std::vector<size_t> ends;  // text i is ids[ends[i - 1] .. ends[i]), with ends[-1] = 0
 
   size_t size() const { return ends.size(); }
@@ -31,7 +37,19 @@ struct EncodedBatch {
     const size_t begin = i == 0 ? 0 : ends[i - 1];
     return absl::MakeConstSpan(ids).subspan(begin, ends[i] - begin);
   }
+  absl::Span<const ByteRange> ranges_of(size_t i) const {
+    const size_t begin = i == 0 ? 0 : ends[i - 1];
+    return absl::MakeConstSpan(ranges).subspan(begin, ends[i] - begin);
+  }
 };
+
+// A text in Unicode's NFC, and for each of its bytes the bytes of the original that its character comes from.
+struct NfcText {
+  std::string text;
+  std::vector<ByteRange> origins;
+};
+// INVALID_UTF8. Thread-safe.
+absl::StatusOr<NfcText> ToNfc(absl::string_view text);
 
 // A tokenizer of any kind that a tokenizer.json describes. Const functions are thread-safe.
 //
@@ -50,8 +68,10 @@ class Tokenizer {
   // No special token is added, and none is read out of the text: "</s>" in it is text (see ParseSpecials).
   absl::StatusOr<std::vector<int32_t>> Encode(absl::string_view text) const;
 
-  // The same ids as Encode gives text by text, on up to `threads` threads.
-  absl::StatusOr<EncodedBatch> EncodeBatch(absl::Span<const absl::string_view> texts, int threads) const;
+  // The same ids as Encode gives text by text, on up to `threads` threads; with `ranges` also their bytes,
+  // which takes longer.
+  absl::StatusOr<EncodedBatch> EncodeBatch(absl::Span<const absl::string_view> texts, int threads,
+                                           bool ranges = false) const;
 
   // Bytes that are no UTF-8 (a model may produce them) become U+FFFD. `skip_special` leaves special tokens
   // out.

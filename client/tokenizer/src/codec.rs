@@ -5,9 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tokenizers::Tokenizer;
+use tokenizers::tokenizer::normalizer::Range as OffsetRange;
+use tokenizers::{NormalizedString, Tokenizer};
 
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, Range};
+
+/// The tokens of a text and, where they were asked for, the bytes of the text that each stands for.
+#[derive(Default)]
+pub struct Encoded {
+    pub ids: Vec<i32>,
+    pub ranges: Vec<Range>,
+}
 
 pub struct Codec {
     tokenizer: Tokenizer,
@@ -21,6 +29,29 @@ pub fn new_pool(threads: usize) -> Outcome<ThreadPool> {
         .thread_name(|i| format!("tokenizer-{i}"))
         .build()
         .map_err(|error| Failure::Internal(format!("cannot start {threads} threads: {error}")))
+}
+
+fn check_size(text: &str) -> Outcome<()> {
+    match u32::try_from(text.len()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::Invalid(format!("a text of {} bytes: 4 GiB is the limit", text.len()))),
+    }
+}
+
+/// The text in NFC, and for each of its bytes the bytes of `text` that its character comes from.
+pub fn to_nfc(text: &str) -> Outcome<(String, Vec<Range>)> {
+    check_size(text)?;
+    let mut normalized = NormalizedString::from(text);
+    normalized.nfc();
+    let range = |byte| {
+        let original = normalized.convert_offsets(OffsetRange::Normalized(byte..byte + 1));
+        original.map(|range| Range::of(&(range.start, range.end)))
+    };
+    let ranges: Option<Vec<Range>> = (0..normalized.get().len()).map(range).collect();
+    match ranges {
+        Some(ranges) => Ok((normalized.get().to_string(), ranges)),
+        None => Err(Failure::Internal("NFC of a text does not map back to it".to_string())),
+    }
 }
 
 impl Codec {
@@ -49,12 +80,12 @@ impl Codec {
         self.tokenizer.set_encode_special_tokens(!parse);
     }
 
-    pub fn encode(&self, texts: &[&str], threads: usize) -> Outcome<Vec<Vec<i32>>> {
+    pub fn encode(&self, texts: &[&str], threads: usize, ranges: bool) -> Outcome<Vec<Encoded>> {
         if texts.len() < 2 || threads < 2 {
-            return texts.iter().map(|text| self.encode_one(text)).collect();
+            return texts.iter().map(|text| self.encode_one(text, ranges)).collect();
         }
         let pool = self.pool(threads)?;
-        pool.install(|| texts.par_iter().map(|text| self.encode_one(text)).collect())
+        pool.install(|| texts.par_iter().map(|text| self.encode_one(text, ranges)).collect())
     }
 
     pub fn decode(&self, ids: &[i32], skip_special: bool) -> Outcome<String> {
@@ -81,12 +112,18 @@ impl Codec {
         u32::try_from(id).ok().and_then(|id| self.tokenizer.id_to_token(id))
     }
 
-    fn encode_one(&self, text: &str) -> Outcome<Vec<i32>> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, false)
-            .map_err(|error| Failure::Invalid(format!("cannot encode: {error}")))?;
-        Ok(encoding.get_ids().iter().map(|id| *id as i32).collect())
+    fn encode_one(&self, text: &str, ranges: bool) -> Outcome<Encoded> {
+        // The fast way keeps no account of where a token comes from.
+        let encoding = if ranges {
+            check_size(text)?;
+            self.tokenizer.encode(text, false)
+        } else {
+            self.tokenizer.encode_fast(text, false)
+        };
+        let encoding = encoding.map_err(|error| Failure::Invalid(format!("cannot encode: {error}")))?;
+        let ids = encoding.get_ids().iter().map(|id| *id as i32).collect();
+        let ranges = if ranges { encoding.get_offsets().iter().map(Range::of).collect() } else { Vec::new() };
+        Ok(Encoded { ids, ranges })
     }
 
     fn pool(&self, threads: usize) -> Outcome<Arc<ThreadPool>> {

@@ -40,6 +40,36 @@ pub struct Ids {
     size: usize,
 }
 
+/// Bytes [begin, end) of a text.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Range {
+    begin: u32,
+    end: u32,
+}
+
+/// Ranges made here, given back to `cherry_tokenizer_free_ranges`.
+#[repr(C)]
+pub struct Ranges {
+    data: *mut Range,
+    size: usize,
+}
+
+impl Range {
+    /// Of a text that is no larger than 4 GiB.
+    pub fn of(range: &(usize, usize)) -> Range {
+        Range { begin: range.0 as u32, end: range.1 as u32 }
+    }
+}
+
+impl Ranges {
+    fn owned(ranges: Vec<Range>) -> Ranges {
+        let ranges = ranges.into_boxed_slice();
+        let size = ranges.len();
+        Ranges { data: Box::into_raw(ranges) as *mut Range, size }
+    }
+}
+
 impl Text {
     unsafe fn bytes<'a>(self) -> &'a [u8] {
         if self.size == 0 {
@@ -197,17 +227,41 @@ pub unsafe extern "C" fn cherry_tokenizer_encode(
     count: usize,
     threads: usize,
     ids: *mut Ids,
+    ranges: *mut Ranges,
     lengths: *mut usize,
     message: *mut Text,
 ) -> i32 {
     guard(message, || {
-        let encoded = (*codec).encode(&strs(texts, count)?, threads)?;
-        let mut all = Vec::with_capacity(encoded.iter().map(Vec::len).sum());
+        let encoded = (*codec).encode(&strs(texts, count)?, threads, !ranges.is_null())?;
+        let tokens = encoded.iter().map(|one| one.ids.len()).sum();
+        let mut all = Vec::with_capacity(tokens);
+        let mut all_ranges = Vec::with_capacity(if ranges.is_null() { 0 } else { tokens });
         for (i, one) in encoded.iter().enumerate() {
-            *lengths.add(i) = one.len();
-            all.extend_from_slice(one);
+            *lengths.add(i) = one.ids.len();
+            all.extend_from_slice(&one.ids);
+            all_ranges.extend_from_slice(&one.ranges);
         }
         *ids = Ids::owned(all);
+        if !ranges.is_null() {
+            *ranges = Ranges::owned(all_ranges);
+        }
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_nfc(
+    text: Text,
+    out: *mut Text,
+    ranges: *mut Ranges,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        let (normalized, origins) = codec::to_nfc(text.str("text")?)?;
+        *out = Text::owned(normalized);
+        *ranges = Ranges::owned(origins);
         Ok(())
     })
 }
@@ -278,5 +332,14 @@ pub unsafe extern "C" fn cherry_tokenizer_free_text(text: Text) {
 pub unsafe extern "C" fn cherry_tokenizer_free_ids(ids: Ids) {
     if !ids.data.is_null() {
         drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(ids.data, ids.size)));
+    }
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_free_ranges(ranges: Ranges) {
+    if !ranges.data.is_null() {
+        drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(ranges.data, ranges.size)));
     }
 }
