@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "client/data/label_file.h"
 #include "common/file.h"
 #include "common/hash.h"
@@ -87,12 +88,15 @@ void Fill(const Json& json, DatasetManifest* manifest) {
   for (const Json& split : json.at("splits")) {
     SplitFromJson(split, manifest);
   }
+  manifest->chat = json.value("chat", false);
   const auto rules = json.find("rules");  // Manifests of before the rules have none.
   if (rules != json.end()) {
     for (const Json& language : rules->at("languages")) {
       dataset.add_rule_languages(language.get<std::string>());
     }
     dataset.set_rules_hash(rules->at("hash").get<std::string>());
+    manifest->letter_shares = rules->at("letter_shares").get<std::vector<double>>();
+    manifest->rare_stem_documents = rules->at("rare_stem_documents").get<int64_t>();
   }
   const Json& options = json.at("options");
   manifest->valid_share = options.at("valid_share").get<double>();
@@ -133,6 +137,16 @@ absl::Status CheckSplit(const std::string& prefix, const v1::Dataset& dataset, c
 
 }  // namespace
 
+std::string LettersText(const DatasetManifest& manifest) {
+  std::string text;
+  for (size_t i = 0; i < manifest.letter_shares.size(); ++i) {
+    absl::StrAppend(&text, text.empty() ? "letters " : ", ",
+                    absl::StrFormat("%.1f %% %s", 100 * manifest.letter_shares[i],
+                                    manifest.dataset.rule_languages(static_cast<int>(i))));
+  }
+  return text;
+}
+
 std::string DatasetManifestToJson(const DatasetManifest& manifest) {
   const v1::Dataset& dataset = manifest.dataset;
   Json splits = Json::array();
@@ -157,7 +171,12 @@ std::string DatasetManifestToJson(const DatasetManifest& manifest) {
                        {"hash", dataset.tokenizer_hash()},
                        {"trained", manifest.tokenizer_trained}}},
                      {"bytes_per_token", dataset.bytes_per_token()},
-                     {"rules", {{"languages", languages}, {"hash", dataset.rules_hash()}}},
+                     {"rules",
+                      {{"languages", languages},
+                       {"hash", dataset.rules_hash()},
+                       {"letter_shares", manifest.letter_shares},
+                       {"rare_stem_documents", manifest.rare_stem_documents}}},
+                     {"chat", manifest.chat},
                      {"splits", splits},
                      {"options",
                       {{"valid_share", manifest.valid_share},

@@ -34,9 +34,17 @@ struct DatasetManifest {
   double valid_share = 0;
   int line_characters = 0;
   TextOptions text;
+  bool chat = false;  // Documents are conversations.
+  // Of the rules: what part of the letters each language has, and the most documents that a rare stem stands
+  // in.
+  std::vector<double> letter_shares;
+  int64_t rare_stem_documents = 0;
   std::vector<InputRecord> inputs;
   CorpusCounts counts;
 };
+
+// "letters 97.2 % ko, 1.3 % en"; empty without rules.
+std::string LettersText(const DatasetManifest& manifest);
 
 std::string DatasetManifestToJson(const DatasetManifest& manifest);
 // kDataLoss tells what is missing; another format is kUnimplemented.

@@ -19,9 +19,11 @@ struct TextSample {
   std::string text;  // At most about 400 bytes, cut between characters.
 };
 
-// `per_split` documents of each split, evenly spaced, decoded with the dataset's tokenizer.
+// `per_split` documents of each split, evenly spaced, decoded with the dataset's tokenizer. With `marks` each
+// labelled span stands as "[F span]": F for a fact, R for a reason, C for a correction.
 absl::StatusOr<std::vector<TextSample>> SampleDocuments(const std::string& directory,
-                                                        const DatasetManifest& manifest, int per_split);
+                                                        const DatasetManifest& manifest, int per_split,
+                                                        bool marks = false);
 
 // The first characters of a text: at most `bytes` bytes, and whole characters.
 std::string CutText(absl::string_view text, size_t bytes);

@@ -11,8 +11,14 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/data/annotator.h"
+#include "client/data/chat.h"
 #include "client/data/copy_file.h"
 #include "client/data/corpus.h"
+#include "client/data/corpus_survey.h"
+#include "client/data/document_encoder.h"
+#include "client/data/find_tokenizer.h"
+#include "client/data/rule_set.h"
 #include "client/data/split_writer.h"
 #include "client/data/staging.h"
 #include "client/tokenizer/tokenizer_cc.h"
@@ -27,8 +33,6 @@ namespace {
 
 constexpr char kTrain[] = "train";
 constexpr char kValid[] = "valid";
-constexpr char kEndOfText[] = "</s>";
-constexpr int32_t kEndOfTextId = 2;
 constexpr int64_t kBatchBytes = 4 << 20;
 constexpr int64_t kTrainingBytes = 1 << 30;
 
@@ -61,42 +65,6 @@ absl::Status CheckOptions(const PrepareOptions& options) {
   return absl::OkStatus();
 }
 
-// `--tokenizer`: a file, a directory with one, or a dataset.
-absl::StatusOr<std::string> FindTokenizer(const PrepareOptions& options) {
-  struct stat info;
-  const bool there = stat(options.tokenizer.c_str(), &info) == 0;
-  if (there && !S_ISDIR(info.st_mode)) {
-    return options.tokenizer;
-  }
-  std::vector<std::string> candidates;
-  if (there) {
-    candidates.push_back(absl::StrCat(options.tokenizer, "/", kDatasetTokenizerFile));
-  }
-  if (ValidateName(options.tokenizer, "tokenizer").ok()) {
-    candidates.push_back(absl::StrCat(options.data_root, "/", options.tokenizer, "/", kDatasetTokenizerFile));
-  }
-  for (const std::string& candidate : candidates) {
-    if (Exists(candidate)) {
-      return candidate;
-    }
-  }
-  return Error(absl::StatusCode::kNotFound, "TOKENIZER_NOT_FOUND", "tokenizer",
-               absl::StrCat("tokenizer: no tokenizer.json at '", options.tokenizer, "'"),
-               "give a tokenizer.json, its directory, or the name of a dataset");
-}
-
-// Cherry's checkpoints say that token 2 ends a document, and generation stops at it.
-absl::Status CheckEndOfText(const Tokenizer& tokenizer, const std::string& path) {
-  const auto id = tokenizer.TokenToId(kEndOfText);
-  if (id.has_value() && *id == kEndOfTextId) {
-    return absl::OkStatus();
-  }
-  return InvalidField(
-      "TOKENIZER_UNSUPPORTED", "tokenizer",
-      absl::StrCat(path, ": '", kEndOfText, "' is not token ", kEndOfTextId, ", which ends a document"),
-      "train a tokenizer with --vocab, or take one of the Llama family");
-}
-
 // One run of PrepareDataset: what its steps hand to each other.
 class Preparation {
  public:
@@ -107,7 +75,6 @@ class Preparation {
     manifest_.code_version = kVersion;
     manifest_.dataset.set_name(options.name);
     manifest_.valid_share = options.valid_share;
-    manifest_.line_characters = options.line_characters;
     manifest_.text = options.text;
   }
 
@@ -116,14 +83,19 @@ class Preparation {
 
  private:
   std::string Path(absl::string_view file) const { return absl::StrCat(staging_.path(), "/", file); }
+  absl::Status MakeCorpus();
   absl::Status Read(const InputList& list);
   absl::Status Clean();
   absl::Status Split();
   absl::Status MakeTokenizer();
   absl::Status TrainTokenizer();
   absl::Status LoadTokenizer();
+  int64_t SplitBytes(bool valid) const;
   absl::Status Encode(const char* name, bool valid);
-  absl::Status EncodeBatch(const std::vector<int64_t>& documents, SplitWriter* writer);
+  absl::Status LearnRules();
+  // Calls `visit` with each `stride`-th document of a split, a few megabytes at a time, and their bytes.
+  using Visit = std::function<absl::Status(const std::vector<std::string>& documents, int64_t bytes)>;
+  absl::Status VisitSplit(bool valid, uint64_t stride, const Visit& visit) const;
   absl::Status AddSplit(absl::StatusOr<v1::Split> split, int64_t text_bytes);
   absl::Status TakeTokens(const std::string& prefix, const std::string& name);
   absl::Status WriteManifest();
@@ -135,9 +107,22 @@ class Preparation {
   DatasetManifest manifest_;
   std::unique_ptr<Corpus> corpus_;
   std::vector<bool> valid_;
+  DocumentForm form_;
+  std::optional<RuleSet> rules_;
+  std::optional<Annotator> annotator_;  // Where there are rules.
   std::optional<Tokenizer> tokenizer_;
   int taken_width_ = 0;  // Bytes per token of the first ready-made split.
 };
+
+// When the first document has told what they are: lines taken out of a conversation would leave half of it.
+absl::Status Preparation::MakeCorpus() {
+  if (corpus_ == nullptr) {
+    manifest_.chat = form_.chat();
+    manifest_.line_characters = manifest_.chat ? 0 : options_.line_characters;
+    ASSIGN_OR_RETURN(corpus_, Corpus::Create(Path("text"), manifest_.line_characters));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status Preparation::Read(const InputList& list) {
   int64_t total = 0;
@@ -145,16 +130,18 @@ absl::Status Preparation::Read(const InputList& list) {
     total += FileBytes(file.path);
   }
   progress_.Begin("read", total);
-  ASSIGN_OR_RETURN(corpus_, Corpus::Create(Path("text"), options_.line_characters));
   int64_t bytes = 0;
   for (const InputFile& file : list.files) {
-    ASSIGN_OR_RETURN(InputRecord record, ReadDocuments(file, options_.text, [&](absl::string_view document) {
-                       progress_.Update(std::max(bytes, corpus_->spooled_bytes()));
-                       return corpus_->Add(document);
-                     }));
+    const auto add = [&](absl::string_view document) -> absl::Status {
+      RETURN_IF_ERROR(MakeCorpus());
+      progress_.Update(std::max(bytes, corpus_->spooled_bytes()));
+      return corpus_->Add(document);
+    };
+    ASSIGN_OR_RETURN(InputRecord record, ReadDocuments(file, options_.text, &form_, add));
     bytes += record.bytes;
     manifest_.inputs.push_back(std::move(record));
   }
+  RETURN_IF_ERROR(MakeCorpus());
   progress_.End(absl::StrCat(
       Grouped(corpus_->counts().documents_read), " documents in ", Grouped(list.files.size()), " files, ",
       HumanBytes(bytes), list.ignored > 0 ? absl::StrCat(" (", list.ignored, " other files ignored)") : ""));
@@ -186,33 +173,81 @@ absl::Status Preparation::Split() {
   return absl::OkStatus();
 }
 
+int64_t Preparation::SplitBytes(bool valid) const {
+  int64_t bytes = 0;
+  for (int64_t i = 0; i < corpus_->documents(); ++i) {
+    bytes += valid_[static_cast<size_t>(i)] == valid ? corpus_->bytes(i) : 0;
+  }
+  return bytes;
+}
+
+absl::Status Preparation::VisitSplit(bool valid, uint64_t stride, const Visit& visit) const {
+  std::vector<std::string> texts;
+  int64_t bytes = 0;
+  for (int64_t i = 0; i < corpus_->documents(); ++i) {
+    if (valid_[static_cast<size_t>(i)] == valid && corpus_->hash(i).first % stride == 0) {
+      texts.push_back(corpus_->Text(i));
+      bytes += corpus_->bytes(i);
+    }
+    if (bytes >= kBatchBytes || (i + 1 == corpus_->documents() && !texts.empty())) {
+      RETURN_IF_ERROR(visit(texts, bytes));
+      texts.clear();
+      bytes = 0;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// As the tokenizer, the rules learn from the training split alone.
+absl::Status Preparation::LearnRules() {
+  if (options_.rules.empty()) {
+    return absl::OkStatus();
+  }
+  progress_.Begin("rules", SplitBytes(false));
+  ASSIGN_OR_RETURN(rules_, RuleSet::Create(options_.rules));
+  CorpusSurvey survey(&*rules_, manifest_.chat, threads_);
+  int64_t done = 0;
+  RETURN_IF_ERROR(VisitSplit(false, 1, [&](const std::vector<std::string>& texts, int64_t bytes) {
+    progress_.Update(done += bytes);
+    return survey.Add(texts);
+  }));
+  annotator_.emplace(&*rules_, survey.Rare());
+  for (const std::string& language : rules_->languages()) {
+    manifest_.dataset.add_rule_languages(language);
+  }
+  manifest_.dataset.set_rules_hash(rules_->hash());
+  manifest_.letter_shares = survey.LetterShares();
+  manifest_.rare_stem_documents = annotator_->rare().limit();
+  progress_.End(LettersText(manifest_));
+  return absl::OkStatus();
+}
+
 // Learns from the training split alone: what only validation holds must be new to the tokenizer too.
 absl::Status Preparation::TrainTokenizer() {
-  absl::StatusOr<TokenizerTrainer> trainer = TokenizerTrainer::Create({options_.vocab, threads_, {}});
+  TokenizerTrainer::Options options = {options_.vocab, threads_, {}};
+  if (manifest_.chat) {
+    options.special_tokens = RoleTokens();
+  }
+  absl::StatusOr<TokenizerTrainer> trainer = TokenizerTrainer::Create(options);
   if (!trainer.ok()) {
     return Annotate(trainer.status(), "vocab");
   }
   // Every n-th document of a corpus that is larger than the trainer takes.
   const auto stride = static_cast<uint64_t>(1 + corpus_->spooled_bytes() / kTrainingBytes);
-  std::vector<std::string> texts;
-  int64_t batch_bytes = 0;
-  for (int64_t i = 0; i < corpus_->documents(); ++i) {
-    if (!valid_[static_cast<size_t>(i)] && corpus_->hash(i).first % stride == 0) {
-      texts.push_back(corpus_->Text(i));
-      batch_bytes += corpus_->bytes(i);
+  RETURN_IF_ERROR(VisitSplit(false, stride, [&](const std::vector<std::string>& documents, int64_t) {
+    std::vector<absl::string_view> texts;
+    for (const std::string& document : documents) {
+      const std::vector<absl::string_view> written = WrittenTexts(document, manifest_.chat);
+      texts.insert(texts.end(), written.begin(), written.end());
     }
-    if (batch_bytes >= kBatchBytes || (i + 1 == corpus_->documents() && !texts.empty())) {
-      RETURN_IF_ERROR(trainer->Feed(std::vector<absl::string_view>(texts.begin(), texts.end())));
-      texts.clear();
-      batch_bytes = 0;
-    }
-  }
+    return trainer->Feed(texts);
+  }));
   ASSIGN_OR_RETURN(tokenizer_, trainer->Train());
   return tokenizer_->Save(Path(kDatasetTokenizerFile));
 }
 
 absl::Status Preparation::LoadTokenizer() {
-  ASSIGN_OR_RETURN(const std::string path, FindTokenizer(options_));
+  ASSIGN_OR_RETURN(const std::string path, FindTokenizer(options_.data_root, options_.tokenizer));
   ASSIGN_OR_RETURN(const std::string json, ReadFile(path));
   ASSIGN_OR_RETURN(tokenizer_, Tokenizer::FromJson(json));
   RETURN_IF_ERROR(CheckEndOfText(*tokenizer_, path));
@@ -232,24 +267,6 @@ absl::Status Preparation::MakeTokenizer() {
   return absl::OkStatus();
 }
 
-absl::Status Preparation::EncodeBatch(const std::vector<int64_t>& documents, SplitWriter* writer) {
-  std::vector<std::string> texts;
-  std::vector<absl::string_view> views;
-  texts.reserve(documents.size());
-  for (const int64_t document : documents) {
-    texts.push_back(corpus_->Text(document));
-    views.push_back(texts.back());
-  }
-  ASSIGN_OR_RETURN(const EncodedBatch encoded, tokenizer_->EncodeBatch(views, threads_));
-  std::vector<int32_t> tokens;
-  for (size_t i = 0; i < encoded.size(); ++i) {
-    tokens.assign(encoded[i].begin(), encoded[i].end());
-    tokens.push_back(kEndOfTextId);
-    RETURN_IF_ERROR(writer->Add(tokens, {}));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Preparation::AddSplit(absl::StatusOr<v1::Split> split, int64_t text_bytes) {
   RETURN_IF_ERROR(split.status());
   progress_.End(absl::StrCat(split->name(), ": ", Grouped(split->documents()), " documents, ",
@@ -260,30 +277,26 @@ absl::Status Preparation::AddSplit(absl::StatusOr<v1::Split> split, int64_t text
 }
 
 absl::Status Preparation::Encode(const char* name, bool valid) {
-  int64_t total = 0;
-  for (int64_t i = 0; i < corpus_->documents(); ++i) {
-    total += valid_[static_cast<size_t>(i)] == valid ? corpus_->bytes(i) : 0;
-  }
-  progress_.Begin("encode", total);
+  progress_.Begin("encode", SplitBytes(valid));
+  const Annotator* const annotator = annotator_.has_value() ? &*annotator_ : nullptr;
+  ASSIGN_OR_RETURN(const DocumentEncoder encoder,
+                   DocumentEncoder::Create(&*tokenizer_, annotator, manifest_.chat, kEndOfTextId, threads_));
   ASSIGN_OR_RETURN(std::unique_ptr<SplitWriter> writer,
-                   SplitWriter::Create(staging_.path(), name, tokenizer_->VocabSize(), false));
-  std::vector<int64_t> batch;
-  int64_t batch_bytes = 0;
+                   SplitWriter::Create(staging_.path(), name, tokenizer_->VocabSize(),
+                                       annotator != nullptr || manifest_.chat));
   int64_t done = 0;
-  for (int64_t i = 0; i < corpus_->documents(); ++i) {
-    if (valid_[static_cast<size_t>(i)] == valid) {
-      batch.push_back(i);
-      batch_bytes += corpus_->bytes(i);
+  int64_t text_bytes = 0;
+  const auto encode = [&](const std::vector<std::string>& documents, int64_t bytes) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::vector<EncodedDocument> encoded, encoder.Encode(documents));
+    for (const EncodedDocument& document : encoded) {
+      RETURN_IF_ERROR(writer->Add(document.tokens, document.labels));
+      text_bytes += document.text_bytes;
     }
-    if (batch_bytes >= kBatchBytes || (i + 1 == corpus_->documents() && !batch.empty())) {
-      RETURN_IF_ERROR(EncodeBatch(batch, writer.get()));
-      done += batch_bytes;
-      progress_.Update(done);
-      batch.clear();
-      batch_bytes = 0;
-    }
-  }
-  return AddSplit(writer->Finish(), total);
+    progress_.Update(done += bytes);
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(VisitSplit(valid, 1, encode));
+  return AddSplit(writer->Finish(), text_bytes);
 }
 
 absl::Status Preparation::WriteManifest() {
@@ -294,6 +307,7 @@ absl::Status Preparation::FromText(const InputList& list) {
   RETURN_IF_ERROR(Read(list));
   RETURN_IF_ERROR(Clean());
   RETURN_IF_ERROR(Split());
+  RETURN_IF_ERROR(LearnRules());
   RETURN_IF_ERROR(MakeTokenizer());
   RETURN_IF_ERROR(Encode(kTrain, false));
   RETURN_IF_ERROR(Encode(kValid, true));

@@ -1,5 +1,5 @@
-// Makes a dataset of text: reads, removes repetitions, splits, trains or loads the tokenizer, encodes,
-// publishes.
+// Makes a dataset of texts or conversations: reads, removes repetitions, splits, trains or loads the
+// tokenizer, encodes, labels, publishes.
 //
 // The same input and options give the same bytes, on any number of threads. Nothing appears under the
 // dataset's name before all of it is on disk. Memory: that of Corpus, of the tokenizer's training, and one
@@ -26,8 +26,10 @@ struct PrepareOptions {
   int vocab = 0;
   std::string tokenizer;
   double valid_share = 0.02;  // Of the text, in (0, 0.5].
-  int line_characters = 20;   // See Corpus; 0 keeps repeated lines.
+  int line_characters = 20;   // See Corpus; 0 keeps repeated lines. Conversations keep theirs.
   TextOptions text;
+  // Languages whose rules label the tokens, as ParseLanguages gives them; none: only responses are labelled.
+  std::vector<std::string> rules = {"ko", "en"};
   int threads = 0;  // 0: every core this process may use.
   bool force = false;
 };

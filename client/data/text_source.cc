@@ -15,10 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "client/data/json_document.h"
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/status.h"
-#include "nlohmann/json.hpp"
 
 namespace cherry::client {
 namespace {
@@ -31,14 +31,9 @@ struct Closer {
   void operator()(FILE* file) const { std::fclose(file); }
 };
 
-absl::Status BadText(const std::string& path, int64_t line, absl::string_view what,
-                     absl::string_view remedy) {
-  return InvalidField("INPUT_INVALID", "INPUT", absl::StrCat(path, ":", line, ": ", what), remedy);
-}
-
 absl::Status NotUtf8(const std::string& path, int64_t line, int64_t offset) {
-  return BadText(path, line, absl::StrCat("not UTF-8 at byte ", offset, " of the file"),
-                 "convert the file, e.g. iconv -f CP949 -t UTF-8");
+  return BadInput(path, line, absl::StrCat("not UTF-8 at byte ", offset, " of the file"),
+                  "convert the file, e.g. iconv -f CP949 -t UTF-8");
 }
 
 bool IsFile(const std::string& path) {
@@ -112,8 +107,9 @@ absl::Status EmitText(absl::string_view text, const TextOptions& options, InputR
   return absl::OkStatus();
 }
 
-absl::StatusOr<InputRecord> ReadText(const std::string& path, const TextOptions& options,
+absl::StatusOr<InputRecord> ReadText(const std::string& path, const TextOptions& options, DocumentForm* form,
                                      const DocumentSink& sink) {
+  RETURN_IF_ERROR(form->Check(path, 1, false));
   absl::StatusOr<std::string> text = ReadFile(path, kMaxTextBytes);
   if (absl::IsOutOfRange(text.status())) {
     return InvalidField("INPUT_TOO_LARGE", "INPUT", absl::StrCat(path, ": larger than 2 GiB"),
@@ -133,25 +129,8 @@ absl::StatusOr<InputRecord> ReadText(const std::string& path, const TextOptions&
   return record;
 }
 
-// The document in one line of JSON.
-absl::StatusOr<std::string> ParseLine(const std::string& path, int64_t number, absl::string_view line,
-                                      const std::string& field) {
-  const auto json = nlohmann::json::parse(line.begin(), line.end(), nullptr, false);
-  if (json.is_discarded() || !json.is_object()) {
-    return BadText(path, number, "not a JSON object", "give one object a line");
-  }
-  const auto member = json.find(field);
-  if (member == json.end() || !member->is_string()) {
-    return BadText(path, number, absl::StrCat("no string '", field, "' in this object"),
-                   "name the member that holds the text with --text-field");
-  }
-  std::string text = member->get<std::string>();
-  NormalizeNewlines(&text);
-  return text;
-}
-
 absl::StatusOr<InputRecord> ReadJsonLines(const std::string& path, const TextOptions& options,
-                                          const DocumentSink& sink) {
+                                          DocumentForm* form, const DocumentSink& sink) {
   std::unique_ptr<FILE, Closer> file(std::fopen(path.c_str(), "re"));
   if (file == nullptr) {
     return ErrnoError(errno, path);
@@ -169,7 +148,7 @@ absl::StatusOr<InputRecord> ReadJsonLines(const std::string& path, const TextOpt
     absl::string_view line(buffer, static_cast<size_t>(size));
     const size_t bad = FirstInvalidUtf8(line);
     if (line.size() > kMaxLineBytes) {
-      status = BadText(path, number, "a line larger than 1 GiB", "split the document");
+      status = BadInput(path, number, "a line larger than 1 GiB", "split the document");
     } else if (bad != absl::string_view::npos) {
       status = NotUtf8(path, number, record.bytes + static_cast<int64_t>(bad));
     } else {
@@ -177,9 +156,13 @@ absl::StatusOr<InputRecord> ReadJsonLines(const std::string& path, const TextOpt
         absl::ConsumePrefix(&line, kByteOrderMark);
       }
       if (line.find_first_not_of(" \t\r\n") != absl::string_view::npos) {
-        absl::StatusOr<std::string> text = ParseLine(path, number, line, options.text_field);
+        const absl::StatusOr<JsonDocument> document =
+            ParseJsonDocument(path, number, line, options.text_field);
         ++record.documents;
-        status = text.ok() ? sink(*text) : text.status();
+        status = document.ok() ? form->Check(path, number, document->chat) : document.status();
+        if (status.ok()) {
+          status = sink(document->content);
+        }
       }
     }
     record.bytes += size;
@@ -287,10 +270,24 @@ absl::StatusOr<InputList> ListInputs(const std::vector<std::string>& inputs) {
   return list;
 }
 
+absl::Status DocumentForm::Check(const std::string& path, int64_t line, bool chat) {
+  if (first_.empty()) {
+    first_ = absl::StrCat(path, ":", line);
+    chat_ = chat;
+  }
+  if (chat == chat_) {
+    return absl::OkStatus();
+  }
+  return BadInput(path, line,
+                  absl::StrCat(chat ? "a conversation" : "a text", ", where ", first_, " is ",
+                               chat_ ? "a conversation" : "a text"),
+                  "prepare conversations and texts as two datasets");
+}
+
 absl::StatusOr<InputRecord> ReadDocuments(const InputFile& file, const TextOptions& options,
-                                          const DocumentSink& sink) {
-  return file.kind == InputFile::Kind::kText ? ReadText(file.path, options, sink)
-                                             : ReadJsonLines(file.path, options, sink);
+                                          DocumentForm* form, const DocumentSink& sink) {
+  return file.kind == InputFile::Kind::kText ? ReadText(file.path, options, form, sink)
+                                             : ReadJsonLines(file.path, options, form, sink);
 }
 
 }  // namespace cherry::client

@@ -1,4 +1,4 @@
-// Where documents come from: text files, JSON lines, and directories of them.
+// Where documents come from: text files, JSON lines of texts or conversations, and directories of them.
 //
 // Functions are thread-safe. Errors name the file and the line.
 #ifndef CHERRY_CLIENT_DATA_TEXT_SOURCE_H_
@@ -35,7 +35,7 @@ struct InputList {
 absl::StatusOr<InputList> ListInputs(const std::vector<std::string>& inputs);
 
 struct TextOptions {
-  // .jsonl: the member that holds the document.
+  // .jsonl: the member that holds the text.
   std::string text_field = "text";
   // .txt: a line that is exactly this ends a document; none: one file is one document.
   std::optional<std::string> separator;
@@ -49,12 +49,26 @@ struct InputRecord {
   std::string hash;
 };
 
+// What the documents of a dataset are: texts or conversations, never both. Not thread-safe.
+class DocumentForm {
+ public:
+  // INPUT_INVALID where `chat` is not what the first document was.
+  absl::Status Check(const std::string& path, int64_t line, bool chat);
+  // Of the first document; false before it.
+  bool chat() const { return chat_; }
+
+ private:
+  std::string first_;  // Where it stood.
+  bool chat_ = false;
+};
+
 using DocumentSink = std::function<absl::Status(absl::string_view document)>;
 
-// Calls `sink` with each document in order: valid UTF-8, lines ended by '\n', no byte order mark. A text file
-// is read whole (at most 2 GiB), JSON lines one by one (at most 1 GiB each).
+// Calls `sink` with each document in order: valid UTF-8, lines ended by '\n', no byte order mark; a
+// conversation comes packed (chat.h). `form` is shared by the files of a dataset. A text file is read whole
+// (at most 2 GiB), JSON lines one by one (at most 1 GiB each).
 absl::StatusOr<InputRecord> ReadDocuments(const InputFile& file, const TextOptions& options,
-                                          const DocumentSink& sink);
+                                          DocumentForm* form, const DocumentSink& sink);
 
 // Offset of the first byte that is not part of well-formed UTF-8 (no surrogates, no overlong forms, at most
 // U+10FFFF), npos when there is none.

@@ -20,7 +20,8 @@ class TextSourceTest : public ::testing::Test {
     if (!list.ok()) {
       return list.status();
     }
-    auto record = ReadDocuments(list->files.at(0), options, [this](absl::string_view document) {
+    DocumentForm form;
+    auto record = ReadDocuments(list->files.at(0), options, &form, [this](absl::string_view document) {
       documents_.emplace_back(document);
       return absl::OkStatus();
     });

@@ -1,0 +1,50 @@
+#include "client/data/find_tokenizer.h"
+
+#include <sys/stat.h>
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/data/dataset_manifest.h"
+#include "common/file.h"
+#include "common/ids.h"
+#include "common/status.h"
+
+namespace cherry::client {
+
+absl::StatusOr<std::string> FindTokenizer(const std::string& data_root, const std::string& name) {
+  struct stat info;
+  const bool there = stat(name.c_str(), &info) == 0;
+  if (there && !S_ISDIR(info.st_mode)) {
+    return name;
+  }
+  std::vector<std::string> candidates;
+  if (there) {
+    candidates.push_back(absl::StrCat(name, "/", kDatasetTokenizerFile));
+  }
+  if (ValidateName(name, "tokenizer").ok()) {
+    candidates.push_back(absl::StrCat(data_root, "/", name, "/", kDatasetTokenizerFile));
+  }
+  for (const std::string& candidate : candidates) {
+    if (Exists(candidate)) {
+      return candidate;
+    }
+  }
+  return Error(absl::StatusCode::kNotFound, "TOKENIZER_NOT_FOUND", "tokenizer",
+               absl::StrCat("tokenizer: no tokenizer.json at '", name, "'"),
+               "give a tokenizer.json, its directory, or the name of a dataset");
+}
+
+// Cherry's checkpoints say that token 2 ends a document, and generation stops at it.
+absl::Status CheckEndOfText(const Tokenizer& tokenizer, const std::string& path) {
+  const auto id = tokenizer.TokenToId(kEndOfText);
+  if (id.has_value() && *id == kEndOfTextId) {
+    return absl::OkStatus();
+  }
+  return InvalidField(
+      "TOKENIZER_UNSUPPORTED", "tokenizer",
+      absl::StrCat(path, ": '", kEndOfText, "' is not token ", kEndOfTextId, ", which ends a document"),
+      "train a tokenizer with --vocab, or take one of the Llama family");
+}
+
+}  // namespace cherry::client
