@@ -5,11 +5,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "client/cli/context.h"
 #include "client/data/commands.h"
 #include "client/data/inspect.h"
 #include "client/data/prepare.h"
+#include "client/data/rule_set.h"
 #include "common/file.h"
 #include "common/status.h"
 
@@ -20,9 +22,12 @@ struct DataFlags {
   PrepareOptions prepare;
   std::string data_root;
   std::string separator;
+  std::string rules = "ko,en";
+  bool rules_given = false;
   bool no_register = false;
   std::string name;
   int samples = 3;
+  bool labels = false;
   bool verify = false;
 };
 
@@ -51,6 +56,26 @@ std::string Dropped(const CorpusCounts& counts) {
   return absl::StrCat(Grouped(counts.repeated_documents), " repeated and ", Grouped(counts.empty_documents),
                       " empty documents, ", Grouped(counts.repeated_lines), " repeated lines (",
                       HumanBytes(counts.repeated_line_bytes), ")");
+}
+
+// "1,234 fact (1.2 %), ..." of one split, and what part of its tokens has any category.
+std::string LabelsText(const v1::Split& split) {
+  if (split.labels_hash().empty()) {
+    return absl::StrCat(split.name(), " none");
+  }
+  const auto share = [&](int64_t tokens) {
+    return absl::StrFormat(
+        "%s (%.2f %%)", Grouped(tokens),
+        split.tokens() == 0 ? 0.0 : 100 * static_cast<double>(tokens) / static_cast<double>(split.tokens()));
+  };
+  std::string text =
+      absl::StrCat(split.name(), " ", share(split.fact_tokens()), " fact, ", share(split.reason_tokens()),
+                   " reason, ", share(split.correct_tokens()), " correct, ",
+                   share(split.fact_tokens() + split.reason_tokens() + split.correct_tokens()), " in all");
+  if (split.response_tokens() > 0) {
+    absl::StrAppend(&text, "; ", share(split.response_tokens()), " response");
+  }
+  return text;
 }
 
 void PrintSummary(const DatasetManifest& manifest, const std::string& directory, std::ostream& out) {
@@ -83,6 +108,26 @@ void PrintSummary(const DatasetManifest& manifest, const std::string& directory,
   }
   line("vocabulary", vocabulary);
   line("entropy", absl::StrCat(entropy, " (unigram, nats a token)"));
+  for (const v1::Split& split : dataset.splits()) {
+    line("labels", LabelsText(split));
+  }
+  if (dataset.rule_languages_size() > 0) {
+    line("rules", absl::StrCat(absl::StrJoin(dataset.rule_languages(), ","), ", hash ", dataset.rules_hash(),
+                               "; ", LettersText(manifest)));
+  }
+}
+
+// A language that was asked for and is hardly there: most likely the wrong one was named.
+void WarnOfAbsentLanguages(const DataFlags& flags, const DatasetManifest& manifest, std::ostream& err) {
+  constexpr double kHardly = 0.01;
+  for (size_t i = 0; flags.rules_given && i < manifest.letter_shares.size(); ++i) {
+    const std::string& language = manifest.dataset.rule_languages(static_cast<int>(i));
+    if (manifest.letter_shares[i] < kHardly) {
+      err << absl::StrFormat(
+          "warning: --rules %s: %.1f %% of the letters are %s; its rules label almost nothing\n", language,
+          100 * manifest.letter_shares[i], language == kKorean ? "Korean" : "English");
+    }
+  }
 }
 
 absl::Status Register(const v1::Dataset& dataset, Context* context) {
@@ -148,6 +193,7 @@ absl::Status CheckNotInUse(const std::string& name, Context* context) {
 absl::Status RunPrepare(const std::shared_ptr<DataFlags>& flags, Context* context) {
   PrepareOptions options = flags->prepare;
   ASSIGN_OR_RETURN(options.data_root, Root(*flags, *context));
+  ASSIGN_OR_RETURN(options.rules, ParseLanguages(flags->rules));
   RETURN_IF_ERROR(MakeDirectories(options.data_root));
   if (options.force && !flags->no_register && Exists(absl::StrCat(options.data_root, "/", options.name))) {
     context->err() << "asking the coordinator whether a job uses " << options.name << "\n";
@@ -156,6 +202,7 @@ absl::Status RunPrepare(const std::shared_ptr<DataFlags>& flags, Context* contex
   const absl::Time start = absl::Now();
   Progress progress(&context->err(), context->terminal());
   ASSIGN_OR_RETURN(const DatasetManifest manifest, PrepareDataset(options, &progress));
+  WarnOfAbsentLanguages(*flags, manifest, context->err());
   if (context->structured()) {
     RETURN_IF_ERROR(context->Print(manifest.dataset));
   } else {
@@ -175,11 +222,13 @@ absl::Status RunInspect(const std::shared_ptr<DataFlags>& flags, Context* contex
   }
   PrintSummary(manifest, directory, context->out());
   for (const v1::Split& split : manifest.dataset.splits()) {
-    context->out() << absl::StrFormat("%-11s %s bin %s, idx %s%s\n", "hashes", split.name(), split.bin_hash(),
-                                      split.idx_hash(), flags->verify ? " (read back, right)" : "");
+    context->out() << absl::StrFormat(
+        "%-11s %s bin %s, idx %s%s\n", "hashes", split.name(), split.bin_hash(),
+        absl::StrCat(split.idx_hash(), split.labels_hash().empty() ? "" : ", labels ", split.labels_hash()),
+        flags->verify ? " (read back, right)" : "");
   }
   ASSIGN_OR_RETURN(const std::vector<TextSample> samples,
-                   SampleDocuments(directory, manifest, flags->samples));
+                   SampleDocuments(directory, manifest, flags->samples, flags->labels));
   for (const TextSample& sample : samples) {
     context->out() << absl::StrCat("\n--- ", sample.split, " document ", sample.document, ", ", sample.tokens,
                                    " tokens\n", sample.text, "\n");
@@ -213,7 +262,8 @@ void AddPrepare(CLI::App& data, Context* context) {
   command
       ->add_option(
           "INPUT", options.inputs,
-          ".txt files (one document each), .jsonl files (one object a line), directories of both, or "
+          ".txt files (one document each), .jsonl files (one object a line: a text, or a conversation in "
+          "'messages'), directories of both, or "
           "PREFIX of a .bin and .idx")
       ->required();
   command->add_option("--name", options.name, "Name of the dataset")->required();
@@ -232,6 +282,12 @@ void AddPrepare(CLI::App& data, Context* context) {
       ->add_option("--repeated-line-chars", options.line_characters,
                    "Lines of at least this many characters are kept in one document only; 0: keep all")
       ->capture_default_str();
+  CLI::Option* const rules =
+      command
+          ->add_option("--rules", flags->rules,
+                       "Languages whose rules label facts, reasons and corrections: ko, en, or none")
+          ->capture_default_str();
+  rules->each([flags](const std::string&) { flags->rules_given = true; });
   command->add_option("--threads", options.threads, "0: every core")->capture_default_str();
   command->add_flag("--force", options.force, "Replace a dataset of this name");
   command->add_flag("--no-register", flags->no_register, "Do not tell the coordinator");
@@ -247,6 +303,8 @@ void AddInspect(CLI::App& data, Context* context) {
   command->add_option("--samples", flags->samples, "Documents of each split to show")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
+  command->add_flag("--labels", flags->labels,
+                    "Mark labelled spans in the samples: [F fact] [R reason] [C correction]");
   command->add_flag("--verify", flags->verify, "Read every byte back against its hash");
   AddRoot(command, flags);
 }

@@ -160,6 +160,24 @@ TEST_F(CommandsTest, InspectShowsTextBackAndVerifies) {
   EXPECT_THAT(std::string(result_.message()), HasSubstr("valid.bin"));
 }
 
+TEST_F(CommandsTest, ALanguageThatWasAskedForAndIsHardlyThereIsAWarning) {
+  const std::string prepare = "data prepare --no-register --name ko --vocab 280 " + In();
+  ASSERT_EQ(Run(prepare), 0) << result_;
+  EXPECT_EQ(err_.str().find("warning"), std::string::npos);
+  EXPECT_THAT(out_.str(), HasSubstr("letters 100.0 % ko, 0.0 % en"));
+  ASSERT_EQ(Run(prepare + " --force --rules en"), 0) << result_;
+  EXPECT_THAT(err_.str(), HasSubstr("warning: --rules en: 0.0 % of the letters are English; its rules label "
+                                    "almost nothing\n"));
+  ASSERT_EQ(Run(prepare + " --force --rules none"), 0) << result_;
+  EXPECT_THAT(out_.str(), HasSubstr("train none"));
+}
+
+TEST_F(CommandsTest, RulesOfAnUnknownLanguageAreRefused) {
+  EXPECT_EQ(Run("data prepare --no-register --name ko --vocab 280 --rules ko,fr " + In()), kExitInvalid);
+  EXPECT_EQ(InfoOf(result_).field(), "rules");
+  EXPECT_THAT(std::string(result_.message()), HasSubstr("no rules for 'fr'"));
+}
+
 TEST_F(CommandsTest, StructuredOutputIsTheDatasetAndNothingElse) {
   ASSERT_EQ(Run(absl::StrCat("data prepare --no-register --name ko --vocab 280 -o json ", In())), 0)
       << result_;
