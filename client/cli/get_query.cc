@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "common/spec.h"
+#include "common/nearest.h"
 #include "common/status.h"
 
 namespace cherry::client {
