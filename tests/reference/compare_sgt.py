@@ -259,23 +259,26 @@ def check(case, data, report):
         report.bound(f"omega = {omega:.4f}", abs(data["omega"].item() - omega.item()) / abs(omega.item()), 1e-2)
 
 
+def export(program, case, path):
+    command = [program, path]
+    for name, value in case.items():
+        flag = "--" + name.replace("_", "-")
+        command += [flag] if value is True else [flag, str(value)]
+    subprocess.run(command, check=True)
+    return load_file(path)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--export", required=True)
-    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--case", choices=CASES, action="append", help="only these; default all")
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
-    case = CASES[arguments.case]
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "ours.safetensors")
-        command = [arguments.export, path]
-        for name, value in case.items():
-            flag = "--" + name.replace("_", "-")
-            command += [flag] if value is True else [flag, str(value)]
-        subprocess.run(command, check=True)
-        data = load_file(path)
+    torch.set_num_threads(1)
     report = Report()
-    check(case, data, report)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.case or CASES:
+            print(f"--- {name}")
+            check(CASES[name], export(arguments.export, CASES[name], os.path.join(folder, name)), report)
     sys.exit(report.failed > 0)
 
 

@@ -228,7 +228,7 @@ int main(int argc, char** argv) {
   app.add_option("--random-share", random_share);
   app.add_flag("--responses", settings.responses);
   CLI11_PARSE(app, argc, argv);
-  at::set_num_threads(2);
+  at::set_num_threads(1);
   settings.spec.mutable_sgt()->set_budget(budget);
   settings.spec.mutable_sgt()->set_anchor(anchor);
   settings.spec.mutable_sgt()->set_random_share(random_share);

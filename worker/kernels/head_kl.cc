@@ -15,8 +15,13 @@ using torch::autograd::variable_list;
 
 constexpr int64_t kKlElements = int64_t{1} << 21;
 
+// Sums are taken in fp32, or in double for tests that compare with finite differences.
+at::ScalarType SumType(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 at::Tensor LogProbabilities(const at::Tensor& hidden, const at::Tensor& weight) {
-  return at::_log_softmax(at::mm(hidden, weight.t()).to(at::kFloat), 1, /*half_to_float=*/false);
+  return at::_log_softmax(at::mm(hidden, weight.t()).to(SumType(hidden)), 1, /*half_to_float=*/false);
 }
 
 class HeadKlFunction : public torch::autograd::Function<HeadKlFunction> {
@@ -30,7 +35,7 @@ class HeadKlFunction : public torch::autograd::Function<HeadKlFunction> {
     at::Tensor dhidden, dweight;
     if (differentiable) {
       dhidden = at::empty_like(hidden);
-      dweight = at::zeros_like(weight, at::kFloat);
+      dweight = at::zeros_like(weight, SumType(weight));
     }
     for (int64_t row = 0; row < rows; row += chunk) {
       const int64_t count = std::min(chunk, rows - row);
@@ -48,7 +53,7 @@ class HeadKlFunction : public torch::autograd::Function<HeadKlFunction> {
     if (differentiable) {
       context->save_for_backward({dhidden, dweight.to(weight.scalar_type())});
     }
-    return sum.to(at::kFloat);
+    return sum.to(SumType(hidden));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {

@@ -93,7 +93,8 @@ TEST_F(SgtSpecTest, OtherValuesOutsideTheirRangesAreRefused) {
       {"sgt.random_share", [](v1::SgtConfig* sgt) { sgt->set_random_share(1.5); }},
       {"sgt.anchor", [](v1::SgtConfig* sgt) { sgt->set_anchor(-1.0); }},
       {"sgt.coupling_every", [](v1::SgtConfig* sgt) { sgt->set_coupling_every(-1); }},
-      {"sgt.categories", [](v1::SgtConfig* sgt) { sgt->add_categories(v1::SgtConfig::CATEGORY_UNSPECIFIED); }}};
+      {"sgt.categories",
+       [](v1::SgtConfig* sgt) { sgt->add_categories(v1::SgtConfig::CATEGORY_UNSPECIFIED); }}};
   for (const auto& [field, spoil] : cases) {
     spec_.clear_sgt();
     spoil(spec_.mutable_sgt());

@@ -1,4 +1,5 @@
-// Whole runs of selective training: what they measure, that ranks and interruptions change nothing, what they refuse.
+// Whole runs of selective training: what they measure, that ranks and interruptions change nothing, what they
+// refuse.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -43,7 +44,8 @@ class SgtRunTest : public ::testing::Test {
 TEST_F(SgtRunTest, MeasuresTheCouplingAndWhatBecomesOfEachGroup) {
   const AttemptResult result = Run(workspace_.SgtSpec(20, v1::SgtConfig::RANDOM), 2);
   EXPECT_EQ(result.steps.back().supervised_tokens(), 8 * 5);  // round(0.15 * 32) of each sequence
-  for (const char* name : {"cosine", "projection", "random_cosine", "cross_cosine", "predicted", "measured"}) {
+  for (const char* name :
+       {"cosine", "projection", "random_cosine", "cross_cosine", "predicted", "measured"}) {
     EXPECT_TRUE(std::isfinite(result.Metric(absl::StrCat("coupling/", name), 6))) << name;
   }
   for (const char* group : {"selected", "unselected", "rule", "other", "fact"}) {
@@ -57,7 +59,8 @@ TEST_F(SgtRunTest, MeasuresTheCouplingAndWhatBecomesOfEachGroup) {
 TEST_F(SgtRunTest, TheRuleSupervisesOnlyWhatItsLabelsName) {
   const AttemptResult result = Run(workspace_.SgtSpec(10, v1::SgtConfig::RULE), 2);
   for (const v1::StepReport& step : result.steps) {
-    EXPECT_LT(step.supervised_tokens(), 8 * 5);  // One in sixteen tokens is a fact, and the budget stays unfilled.
+    EXPECT_LT(step.supervised_tokens(),
+              8 * 5);  // One in sixteen tokens is a fact, and the budget stays unfilled.
   }
 }
 
