@@ -122,7 +122,7 @@ class Finder {
   void Apply(const RuleFile& file) {
     for (const RulePattern& pattern : file.patterns) {
       if (pattern.where == Where::kName) {
-        Names(pattern);
+        Names(file, pattern);
         continue;
       }
       HangulLines lines(text_);
@@ -184,11 +184,15 @@ class Finder {
   }
 
   // A run of capitalised words is a name, but for its first word where only a sentence begins; that one too
-  // if the run stands within a sentence elsewhere.
-  void Names(const RulePattern& pattern) {
+  // if the run stands within a sentence elsewhere. Words like "The" are none by themselves: titles and
+  // references have them within.
+  void Names(const RuleFile& file, const RulePattern& pattern) {
     std::vector<std::pair<size_t, size_t>> initial;
     absl::flat_hash_set<absl::string_view> inside;
     Find(*pattern.regex, text_, [&](size_t begin, size_t end) {
+      if (file.except.contains(Text(begin, end))) {
+        return;
+      }
       if (BeginsSentence(text_, begin)) {
         initial.emplace_back(begin, end);
       } else {

@@ -14,7 +14,7 @@
 namespace cherry::client {
 namespace {
 
-constexpr int64_t kRegexMemory = 64 << 20;  // Beyond it RE2 forgets what it learnt of the text, and is slow.
+constexpr int64_t kRegexMemory = 16 << 20;  // Beyond it RE2 forgets what it learnt of the text, and is slow.
 
 const char* RulesOf(absl::string_view language) { return language == kKorean ? kKoreanRules : kEnglishRules; }
 

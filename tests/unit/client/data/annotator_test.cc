@@ -74,6 +74,7 @@ TEST_F(AnnotatorTest, CapitalsAreNamesWhereTheyAreNotASentencesBeginning) {
   EXPECT_THAT(Facts("The house is old. People live here.\nThey stay."), IsEmpty());
   EXPECT_THAT(Facts("Paris is far. They love Paris."), ElementsAre("Paris", "Paris"));
   EXPECT_THAT(Facts("Yesterday Ada left"), ElementsAre("Ada"));
+  EXPECT_THAT(Facts("In May it rains. see [p. 4] In may"), ElementsAre("May"));
   EXPECT_THAT(Facts("it belongs to the Bank of England now"), ElementsAre("Bank of England"));
 }
 
