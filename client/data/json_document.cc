@@ -12,8 +12,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kMessages[] = "messages";
-constexpr char kRemedy[] =
-    "give each message as {\"role\": \"system\", \"user\" or \"assistant\", \"content\": TEXT}";
+constexpr char kRemedy[] = "write messages as {\"role\": \"user\", \"content\": TEXT}";
 
 // A member of a message that must be a string; null where it is not.
 const std::string* StringIn(const Json& message, const char* member) {

@@ -109,6 +109,10 @@ refused 2 'ko' '--force' -- cherry data prepare --name ko --vocab 400 "$work/tex
 printf 'fine\n\xff\xfe\n' > "$work/broken.txt"
 refused 2 'broken.txt' 'UTF-8' -- cherry data prepare --name broken --vocab 400 "$work/broken.txt"
 refused 2 '../x' -- cherry data prepare --name ../x --vocab 400 "$work/text"
+refused 2 'rules' "'fr'" 'ko,en' -- cherry data prepare --name new --vocab 400 --rules ko,fr "$work/text"
+printf '{"messages": [{"role": "user", "content": "a"}]}\n{"messages": [{"role": "bot", "content": "a"}]}\n' > "$work/chat.jsonl"
+refused 2 'chat.jsonl:2' 'messages[0].role' 'assistant' -- cherry data prepare --name new --vocab 400 "$work/chat.jsonl"
+refused 2 'chat.jsonl:1' 'a conversation' 'two datasets' -- cherry data prepare --name new --vocab 400 "$work/text" "$work/chat.jsonl"
 
 # A good job, then a checkpoint with a flipped byte.
 without name 'name: good' 'train: {steps: 4, sequence_length: 32, global_batch_size: 8}' 'checkpoint: {every_steps: 2}'
