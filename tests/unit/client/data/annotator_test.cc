@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "absl/strings/str_cat.h"
 #include "client/data/korean_words.h"
 
@@ -138,6 +140,38 @@ TEST_F(AnnotatorTest, CorrectionsTakeTheirClauseAlong) {
 TEST_F(AnnotatorTest, MarkersWithinAClauseCorrectNothing) {
   EXPECT_THAT(Corrections("이것은 오히려 나쁘다. 실수 값을 넣는다. 아니라고 했다"), IsEmpty());
   EXPECT_THAT(Corrections("No files were found. Wait for it. I actually like it"), IsEmpty());
+  EXPECT_THAT(Corrections("No-one came. See p. 4, no. 5"), IsEmpty());
+}
+
+TEST_F(AnnotatorTest, SpansOfAnyTextAreWholeCharactersInOrderAndApart) {
+  const std::vector<std::string> pieces = {
+      "따라서 ", "서울시에", "2024년", " ",  "\n",   ". ",       "Wait, ", "no",           "“",     "”",
+      "\"",      "‘a’",      "Ada ",   "씨", "=",    "👍🏽", "漢字",   "https://a.b/", "하면 ", "…",
+      "—",       "「",       "」",     "é",  "틀렸", "'",        "(",      "3.5",          "%"};
+  std::mt19937 random(5);
+  const Annotator annotator(&rules_, RareStems());
+  const auto is_boundary = [](const std::string& text, size_t at) {
+    return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80;
+  };
+  for (int round = 0; round < 3000; ++round) {
+    std::string text;
+    for (size_t i = random() % 30; i > 0; --i) {
+      text += pieces[random() % pieces.size()];
+    }
+    size_t ends[4] = {};
+    size_t begin = 0;
+    for (const TextSpan& span : annotator.Annotate(text)) {
+      ASSERT_LT(span.begin, span.end) << text;
+      ASSERT_LE(span.end, text.size()) << text;
+      ASSERT_TRUE(is_boundary(text, span.begin) && is_boundary(text, span.end)) << text;
+      ASSERT_TRUE(span.marker_end > span.begin && span.marker_end <= span.end) << text;
+      ASSERT_GE(span.begin, begin) << text;
+      size_t& end = ends[static_cast<size_t>(span.category)];
+      ASSERT_GE(span.begin, end) << text;
+      begin = span.begin;
+      end = span.end;
+    }
+  }
 }
 
 TEST_F(AnnotatorTest, OnlyTheLanguagesThatWereAskedForAreUsed) {
