@@ -120,6 +120,9 @@ void PrintSummary(const DatasetManifest& manifest, const std::string& directory,
 // A language that was asked for and is hardly there: most likely the wrong one was named.
 void WarnOfAbsentLanguages(const DataFlags& flags, const DatasetManifest& manifest, std::ostream& err) {
   constexpr double kHardly = 0.01;
+  if (flags.rules_given && flags.rules != "none" && manifest.dataset.rule_languages().empty()) {
+    err << "warning: --rules: ready-made tokens have no text to label\n";
+  }
   for (size_t i = 0; flags.rules_given && i < manifest.letter_shares.size(); ++i) {
     const std::string& language = manifest.dataset.rule_languages(static_cast<int>(i));
     if (manifest.letter_shares[i] < kHardly) {
