@@ -24,7 +24,6 @@
 #include "client/tokenizer/tokenizer_cc.h"
 #include "common/file.h"
 #include "common/hash.h"
-#include "common/ids.h"
 #include "common/status.h"
 #include "common/version.h"
 
@@ -39,30 +38,6 @@ constexpr int64_t kTrainingBytes = 1 << 30;
 int64_t FileBytes(const std::string& path) {
   struct stat info;
   return stat(path.c_str(), &info) == 0 ? info.st_size : 0;
-}
-
-absl::Status CheckOptions(const PrepareOptions& options) {
-  RETURN_IF_ERROR(ValidateName(options.name, "name"));
-  if ((options.vocab == 0) == options.tokenizer.empty()) {
-    return InvalidField("FIELD_REQUIRED", "vocab", "give either --vocab or --tokenizer",
-                        "--vocab 2048 trains a tokenizer of that size, --tokenizer takes one that exists");
-  }
-  if (!(options.valid_share > 0 && options.valid_share <= 0.5)) {
-    return InvalidField("OUT_OF_RANGE", "valid-share",
-                        absl::StrCat("valid-share: ", options.valid_share, " is not in (0, 0.5]"),
-                        "give a share like 0.02");
-  }
-  if (options.line_characters < 0) {
-    return InvalidField("OUT_OF_RANGE", "repeated-line-chars",
-                        absl::StrCat("repeated-line-chars: ", options.line_characters, " is negative"),
-                        "give 0 to keep repeated lines");
-  }
-  if (options.threads < 0 || options.threads > 1024) {
-    return InvalidField("OUT_OF_RANGE", "threads",
-                        absl::StrCat("threads: ", options.threads, " is not in 0..1024"),
-                        "give 0 for every core");
-  }
-  return absl::OkStatus();
 }
 
 // One run of PrepareDataset: what its steps hand to each other.
@@ -368,7 +343,7 @@ absl::Status Preparation::FromTokens(const std::vector<std::string>& prefixes) {
 }  // namespace
 
 absl::StatusOr<DatasetManifest> PrepareDataset(const PrepareOptions& options, Progress* progress) {
-  RETURN_IF_ERROR(CheckOptions(options));
+  RETURN_IF_ERROR(CheckPrepareOptions(options));
   if (!options.force && Exists(absl::StrCat(options.data_root, "/", options.name))) {
     return DatasetExists(options.data_root, options.name);
   }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/data/dataset_manifest.h"
 #include "client/data/progress.h"
@@ -33,6 +34,9 @@ struct PrepareOptions {
   int threads = 0;  // 0: every core this process may use.
   bool force = false;
 };
+
+// Names the option that is wrong by itself. Thread-safe.
+absl::Status CheckPrepareOptions(const PrepareOptions& options);
 
 // The manifest as it was published. Not thread-safe for one name.
 absl::StatusOr<DatasetManifest> PrepareDataset(const PrepareOptions& options, Progress* progress);
