@@ -78,6 +78,16 @@ std::string LabelsText(const v1::Split& split) {
   return text;
 }
 
+// "train 3-grams 0.373, 4-grams 0.121, 6-grams 0.007"
+std::string Surviving(const ControlSurvival& survival) {
+  std::string text = survival.split;
+  for (const GramSurvival& row : survival.grams) {
+    absl::StrAppendFormat(&text, "%s %d-grams %.3f", &row == survival.grams.data() ? "" : ",", row.n,
+                          row.Share());
+  }
+  return text;
+}
+
 void PrintSummary(const DatasetManifest& manifest, const std::string& directory, std::ostream& out) {
   const v1::Dataset& dataset = manifest.dataset;
   int64_t tokens = 0;
@@ -114,6 +124,12 @@ void PrintSummary(const DatasetManifest& manifest, const std::string& directory,
   if (dataset.rule_languages_size() > 0) {
     line("rules", absl::StrCat(absl::StrJoin(dataset.rule_languages(), ","), ", hash ", dataset.rules_hash(),
                                "; ", LettersText(manifest)));
+  }
+  if (!dataset.control().empty()) {
+    line("control", absl::StrCat(dataset.control(), ", seed ", manifest.control_seed));
+  }
+  for (const ControlSurvival& survival : manifest.survival) {
+    line("surviving", Surviving(survival));
   }
 }
 
@@ -291,6 +307,10 @@ void AddPrepare(CLI::App& data, Context* context) {
                        "Languages whose rules label facts, reasons and corrections: ko, en, or none")
           ->capture_default_str();
   rules->each([flags](const std::string&) { flags->rules_given = true; });
+  command->add_option("--control", options.control,
+                      "Change the order of the text: shuffle, k-let:K (keeps every K-gram) or sentences");
+  command->add_option("--control-seed", options.control_seed, "What the control draws its order from")
+      ->capture_default_str();
   command->add_option("--threads", options.threads, "0: every core")->capture_default_str();
   command->add_flag("--force", options.force, "Replace a dataset of this name");
   command->add_flag("--no-register", flags->no_register, "Do not tell the coordinator");

@@ -1,6 +1,7 @@
 #include "client/data/dataset_manifest.h"
 
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -72,6 +73,35 @@ CorpusCounts CountsFromJson(const Json& json) {
   return counts;
 }
 
+Json ControlToJson(const DatasetManifest& manifest) {
+  Json survival = Json::array();
+  for (const ControlSurvival& split : manifest.survival) {
+    Json grams = Json::array();
+    for (const GramSurvival& row : split.grams) {
+      grams.push_back({{"n", row.n}, {"places", row.places}, {"surviving", row.surviving}});
+    }
+    survival.push_back(
+        {{"split", split.split}, {"blocks", split.blocks}, {"tokens", split.tokens}, {"grams", grams}});
+  }
+  return {{"name", manifest.dataset.control()}, {"seed", manifest.control_seed}, {"survival", survival}};
+}
+
+void ControlFromJson(const Json& json, DatasetManifest* manifest) {
+  manifest->dataset.set_control(json.at("name").get<std::string>());
+  manifest->control_seed = json.at("seed").get<int64_t>();
+  for (const Json& split : json.at("survival")) {
+    ControlSurvival survival;
+    survival.split = split.at("split").get<std::string>();
+    survival.blocks = split.at("blocks").get<int64_t>();
+    survival.tokens = split.at("tokens").get<int64_t>();
+    for (const Json& row : split.at("grams")) {
+      survival.grams.push_back(
+          {row.at("n").get<int>(), row.at("places").get<int64_t>(), row.at("surviving").get<int64_t>()});
+    }
+    manifest->survival.push_back(std::move(survival));
+  }
+}
+
 absl::Status NotAManifest(absl::string_view what) {
   return absl::DataLossError(absl::StrCat(kDatasetManifestFile, ": ", what));
 }
@@ -97,6 +127,10 @@ void Fill(const Json& json, DatasetManifest* manifest) {
     dataset.set_rules_hash(rules->at("hash").get<std::string>());
     manifest->letter_shares = rules->at("letter_shares").get<std::vector<double>>();
     manifest->rare_stem_documents = rules->at("rare_stem_documents").get<int64_t>();
+  }
+  const auto control = json.find("control");  // Natural text has none.
+  if (control != json.end()) {
+    ControlFromJson(*control, manifest);
   }
   const Json& options = json.at("options");
   manifest->valid_share = options.at("valid_share").get<double>();
@@ -163,28 +197,31 @@ std::string DatasetManifestToJson(const DatasetManifest& manifest) {
     languages.push_back(language);
   }
   const Json separator = manifest.text.separator.has_value() ? Json(*manifest.text.separator) : Json(nullptr);
-  const Json json = {{"format", manifest.format},
-                     {"name", dataset.name()},
-                     {"code_version", manifest.code_version},
-                     {"tokenizer",
-                      {{"vocab", dataset.vocab()},
-                       {"hash", dataset.tokenizer_hash()},
-                       {"trained", manifest.tokenizer_trained}}},
-                     {"bytes_per_token", dataset.bytes_per_token()},
-                     {"rules",
-                      {{"languages", languages},
-                       {"hash", dataset.rules_hash()},
-                       {"letter_shares", manifest.letter_shares},
-                       {"rare_stem_documents", manifest.rare_stem_documents}}},
-                     {"chat", manifest.chat},
-                     {"splits", splits},
-                     {"options",
-                      {{"valid_share", manifest.valid_share},
-                       {"repeated_line_characters", manifest.line_characters},
-                       {"text_field", manifest.text.text_field},
-                       {"document_separator", separator}}},
-                     {"counts", CountsToJson(manifest.counts)},
-                     {"inputs", inputs}};
+  Json json = {{"format", manifest.format},
+               {"name", dataset.name()},
+               {"code_version", manifest.code_version},
+               {"tokenizer",
+                {{"vocab", dataset.vocab()},
+                 {"hash", dataset.tokenizer_hash()},
+                 {"trained", manifest.tokenizer_trained}}},
+               {"bytes_per_token", dataset.bytes_per_token()},
+               {"rules",
+                {{"languages", languages},
+                 {"hash", dataset.rules_hash()},
+                 {"letter_shares", manifest.letter_shares},
+                 {"rare_stem_documents", manifest.rare_stem_documents}}},
+               {"chat", manifest.chat},
+               {"splits", splits},
+               {"options",
+                {{"valid_share", manifest.valid_share},
+                 {"repeated_line_characters", manifest.line_characters},
+                 {"text_field", manifest.text.text_field},
+                 {"document_separator", separator}}},
+               {"counts", CountsToJson(manifest.counts)},
+               {"inputs", inputs}};
+  if (!dataset.control().empty()) {
+    json["control"] = ControlToJson(manifest);
+  }
   // A path may hold any bytes.
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "cherry/v1/resources.pb.h"
+#include "client/data/control.h"
 #include "client/data/corpus.h"
 #include "client/data/text_source.h"
 
@@ -41,6 +42,9 @@ struct DatasetManifest {
   int64_t rare_stem_documents = 0;
   std::vector<InputRecord> inputs;
   CorpusCounts counts;
+  // What a control (`dataset.control`) left of each split; nothing without one.
+  int64_t control_seed = 0;
+  std::vector<ControlSurvival> survival;
 };
 
 // "letters 97.2 % ko, 1.3 % en"; empty without rules.

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/data/annotator.h"
 #include "client/data/chat.h"
+#include "client/data/controlled_writer.h"
 #include "client/data/copy_file.h"
 #include "client/data/corpus.h"
 #include "client/data/corpus_survey.h"
@@ -51,6 +52,9 @@ class Preparation {
     manifest_.dataset.set_name(options.name);
     manifest_.valid_share = options.valid_share;
     manifest_.text = options.text;
+    control_ = ParseControl(options.control).value_or(Control());
+    manifest_.dataset.set_control(ControlName(control_));
+    manifest_.control_seed = options.control_seed;
   }
 
   absl::Status FromText(const InputList& list);
@@ -71,7 +75,10 @@ class Preparation {
   // Calls `visit` with each `stride`-th document of a split, a few megabytes at a time, and their bytes.
   using Visit = std::function<absl::Status(const std::vector<std::string>& documents, int64_t bytes)>;
   absl::Status VisitSplit(bool valid, uint64_t stride, const Visit& visit) const;
-  absl::Status AddSplit(absl::StatusOr<v1::Split> split, int64_t text_bytes);
+  absl::StatusOr<std::unique_ptr<ControlledWriter>> OpenSplit(const std::string& name, bool labelled,
+                                                              bool chat);
+  absl::Status CloseSplit(ControlledWriter* writer, int64_t text_bytes);
+  absl::Status AddSplit(v1::Split split, int64_t text_bytes);
   absl::Status TakeTokens(const std::string& prefix, const std::string& name);
   absl::Status WriteManifest();
 
@@ -80,6 +87,7 @@ class Preparation {
   Progress& progress_;
   int threads_ = 1;
   DatasetManifest manifest_;
+  Control control_;
   std::unique_ptr<Corpus> corpus_;
   std::vector<bool> valid_;
   DocumentForm form_;
@@ -242,11 +250,24 @@ absl::Status Preparation::MakeTokenizer() {
   return absl::OkStatus();
 }
 
-absl::Status Preparation::AddSplit(absl::StatusOr<v1::Split> split, int64_t text_bytes) {
-  RETURN_IF_ERROR(split.status());
-  progress_.End(absl::StrCat(split->name(), ": ", Grouped(split->documents()), " documents, ",
-                             Grouped(split->tokens()), " tokens"));
-  *manifest_.dataset.add_splits() = *std::move(split);
+absl::StatusOr<std::unique_ptr<ControlledWriter>> Preparation::OpenSplit(const std::string& name,
+                                                                         bool labelled, bool chat) {
+  return ControlledWriter::Create({staging_.path(), name, labelled, chat, control_, options_.control_seed},
+                                  *tokenizer_);
+}
+
+absl::Status Preparation::CloseSplit(ControlledWriter* writer, int64_t text_bytes) {
+  ASSIGN_OR_RETURN(v1::Split split, writer->Finish());
+  if (writer->survival().has_value()) {
+    manifest_.survival.push_back(*writer->survival());
+  }
+  return AddSplit(std::move(split), text_bytes);
+}
+
+absl::Status Preparation::AddSplit(v1::Split split, int64_t text_bytes) {
+  progress_.End(absl::StrCat(split.name(), ": ", Grouped(split.documents()), " documents, ",
+                             Grouped(split.tokens()), " tokens"));
+  *manifest_.dataset.add_splits() = std::move(split);
   manifest_.text_bytes.push_back(text_bytes);
   return absl::OkStatus();
 }
@@ -256,9 +277,8 @@ absl::Status Preparation::Encode(const char* name, bool valid) {
   const Annotator* const annotator = annotator_.has_value() ? &*annotator_ : nullptr;
   ASSIGN_OR_RETURN(const DocumentEncoder encoder,
                    DocumentEncoder::Create(&*tokenizer_, annotator, manifest_.chat, kEndOfTextId, threads_));
-  ASSIGN_OR_RETURN(std::unique_ptr<SplitWriter> writer,
-                   SplitWriter::Create(staging_.path(), name, tokenizer_->VocabSize(),
-                                       annotator != nullptr || manifest_.chat));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ControlledWriter> writer,
+                   OpenSplit(name, annotator != nullptr || manifest_.chat, manifest_.chat));
   int64_t done = 0;
   int64_t text_bytes = 0;
   const auto encode = [&](const std::vector<std::string>& documents, int64_t bytes) -> absl::Status {
@@ -271,7 +291,7 @@ absl::Status Preparation::Encode(const char* name, bool valid) {
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(VisitSplit(valid, 1, encode));
-  return AddSplit(writer->Finish(), text_bytes);
+  return CloseSplit(writer.get(), text_bytes);
 }
 
 absl::Status Preparation::WriteManifest() {
@@ -292,15 +312,14 @@ absl::Status Preparation::FromText(const InputList& list) {
 
 absl::Status Preparation::TakeTokens(const std::string& prefix, const std::string& name) {
   progress_.Begin("take", 0);
-  for (const char* suffix : {".bin", ".idx"}) {
-    RETURN_IF_ERROR(LinkOrCopyFile(prefix + suffix, Path(name + suffix)));
+  const bool as_they_are = control_.kind == Control::Kind::kNone;
+  for (const std::string suffix : {".bin", ".idx", kLabelsSuffix}) {
+    if (as_they_are && (suffix != kLabelsSuffix || Exists(prefix + suffix))) {
+      RETURN_IF_ERROR(LinkOrCopyFile(prefix + suffix, Path(name + suffix)));
+    }
   }
-  if (Exists(prefix + kLabelsSuffix)) {
-    RETURN_IF_ERROR(LinkOrCopyFile(prefix + kLabelsSuffix, Path(name + kLabelsSuffix)));
-  }
-  ASSIGN_OR_RETURN(const v1::Split split, MeasureSplit(Path(name), name, tokenizer_->VocabSize()));
-  ASSIGN_OR_RETURN(const std::unique_ptr<TokenFile> file, TokenFile::Open(Path(name)));
-  manifest_.dataset.set_bytes_per_token(file->bytes_per_token());
+  const std::string source = as_they_are ? Path(name) : prefix;
+  ASSIGN_OR_RETURN(const v1::Split split, MeasureSplit(source, name, tokenizer_->VocabSize()));
   manifest_.inputs.push_back({prefix + ".bin", split.bin_bytes(), split.documents(), split.bin_hash()});
   manifest_.inputs.push_back(
       {prefix + ".idx", FileBytes(prefix + ".idx"), split.documents(), split.idx_hash()});
@@ -308,6 +327,14 @@ absl::Status Preparation::TakeTokens(const std::string& prefix, const std::strin
     manifest_.inputs.push_back(
         {prefix + kLabelsSuffix, split.tokens(), split.documents(), split.labels_hash()});
   }
+  if (!as_they_are) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<ControlledWriter> writer,
+                     OpenSplit(name, !split.labels_hash().empty(), split.response_tokens() > 0));
+    RETURN_IF_ERROR(CopyDocuments(prefix, writer.get()));
+    return CloseSplit(writer.get(), 0);
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<TokenFile> file, TokenFile::Open(source));
+  manifest_.dataset.set_bytes_per_token(file->bytes_per_token());
   return AddSplit(split, 0);
 }
 

@@ -7,6 +7,7 @@
 #ifndef CHERRY_CLIENT_DATA_PREPARE_H_
 #define CHERRY_CLIENT_DATA_PREPARE_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,9 @@ struct PrepareOptions {
   TextOptions text;
   // Languages whose rules label the tokens, as ParseLanguages gives them; none: only responses are labelled.
   std::vector<std::string> rules = {"ko", "en"};
-  int threads = 0;  // 0: every core this process may use.
+  std::string control;       // See ParseControl; every split is changed.
+  int64_t control_seed = 1;  // Not negative.
+  int threads = 0;           // 0: every core this process may use.
   bool force = false;
 };
 

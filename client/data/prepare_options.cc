@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "client/data/control.h"
 #include "client/data/prepare.h"
 #include "common/ids.h"
 #include "common/status.h"
@@ -26,7 +27,12 @@ absl::Status CheckPrepareOptions(const PrepareOptions& options) {
                         absl::StrCat("threads: ", options.threads, " is not in 0..1024"),
                         "give 0 for every core");
   }
-  return absl::OkStatus();
+  if (options.control_seed < 0) {
+    return InvalidField("OUT_OF_RANGE", "control-seed",
+                        absl::StrCat("control-seed: ", options.control_seed, " is negative"),
+                        "give a number from 0 on");
+  }
+  return ParseControl(options.control).status();
 }
 
 }  // namespace cherry::client

@@ -178,6 +178,17 @@ TEST_F(CommandsTest, RulesOfAnUnknownLanguageAreRefused) {
   EXPECT_THAT(std::string(result_.message()), HasSubstr("no rules for 'fr'"));
 }
 
+TEST_F(CommandsTest, PrepareAndInspectTellTheControlAndWhatSurvives) {
+  ASSERT_EQ(Run(absl::StrCat("data prepare --name ko --vocab 280 --control shuffle --control-seed 7 ", In())),
+            0)
+      << result_;
+  EXPECT_EQ(registered_.control(), "shuffle");
+  EXPECT_THAT(out_.str(), HasSubstr("control     shuffle, seed 7\n"));
+  ASSERT_EQ(Run("data inspect ko"), 0) << result_;
+  EXPECT_THAT(out_.str(), HasSubstr("control     shuffle, seed 7\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("surviving   train 3-grams 0."));
+}
+
 TEST_F(CommandsTest, StructuredOutputIsTheDatasetAndNothingElse) {
   ASSERT_EQ(Run(absl::StrCat("data prepare --no-register --name ko --vocab 280 -o json ", In())), 0)
       << result_;
