@@ -171,6 +171,47 @@ INSTANTIATE_TEST_SUITE_P(EveryPoint, StoreFaultTest,
                            return std::string(info.param) == "store.before_sync" ? "BeforeSync" : "AfterSync";
                          });
 
+// Jobs of a method, from the undisturbed base: the killed one against one that nobody disturbed.
+class MethodKillTest : public ClusterTest {
+ protected:
+  v1::JobSpec Selective(const std::string& name, const std::string& from) {
+    v1::JobSpec spec = cluster_->SmallJob(name, kRanks, 40);
+    spec.set_kind(v1::JobSpec::SGT);
+    spec.clear_model();
+    spec.mutable_from()->set_job(from);
+    spec.mutable_sgt()->set_selector(v1::SgtConfig::ENTROPY);
+    spec.mutable_sgt()->set_coupling_every(5);
+    return spec;
+  }
+
+  std::map<std::string, std::string> LastShards(const std::string& name) {
+    const auto job = cluster_->Await(name, Ended, kJobTimeout);
+    EXPECT_TRUE(job.ok() && Succeeded(*job)) << job.status() << (job.ok() ? job->ShortDebugString() : "");
+    const auto checkpoints = cluster_->Checkpoints(name);
+    EXPECT_TRUE(checkpoints.ok() && !checkpoints->empty()) << checkpoints.status();
+    const auto newest = std::max_element(
+        checkpoints->begin(), checkpoints->end(),
+        [](const v1::Checkpoint& a, const v1::Checkpoint& b) { return a.step() < b.step(); });
+    return cluster_->Shards(*newest).value_or(std::map<std::string, std::string>());
+  }
+};
+
+TEST_F(MethodKillTest, SelectiveTrainingEndsAsIfNothingHadHappened) {
+  SubmitJob("sgt-base");
+  ExpectUndisturbedResult("sgt-base");
+  for (const char* const name : {"sgt-whole", "sgt-killed"}) {
+    const auto submitted = cluster_->Submit(Selective(name, "sgt-base"));
+    ASSERT_TRUE(submitted.ok()) << submitted.status();
+    if (std::string(name) == "sgt-killed") {
+      AwaitStep(name, 25);
+      ASSERT_TRUE(cluster_->KillTrainer());
+    }
+    LastShards(name);
+  }
+  EXPECT_EQ(LastShards("sgt-whole"), LastShards("sgt-killed"));
+  EXPECT_GE(cluster_->Get("sgt-killed")->attempts_size(), 2);
+}
+
 using DescribeTest = ClusterTest;
 
 TEST_F(DescribeTest, TellsTheAttemptsAndTheirCauses) {

@@ -21,8 +21,8 @@ double Number(const at::Tensor& tensor) { return tensor.item<double>(); }
 TEST(RowLossesTest, AddUpToTheLossOfTheHead) {
   at::manual_seed(1);
   const at::Tensor hidden = Random({37, 16}), weight = Random({50, 16});
-  const at::Tensor targets = at::arange(37, at::kLong).remainder(50).index_fill(
-      0, at::tensor({3L, 36L}, at::kLong), kIgnoredTarget);
+  const at::Tensor targets =
+      at::arange(37, at::kLong).remainder(50).index_fill(0, at::tensor({3L, 36L}, at::kLong), kIgnoredTarget);
   const at::Tensor losses = HeadRowLosses(hidden, weight, targets);
   EXPECT_NEAR(Number(losses.sum()), Number(PlainHeadCrossEntropy(hidden, weight, targets)), 1e-3);
   EXPECT_EQ(Number(losses[3]), 0.0);

@@ -1,4 +1,5 @@
-// A step of selective training never waits for the device: sizes are known before it, values are read after it.
+// A step of selective training never waits for the device: sizes are known before it, values are read after
+// it.
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
@@ -27,7 +28,8 @@ class FreshModels final : public InputModels {
 Batch MakeBatch() {
   constexpr int64_t kSequences = 2, kLength = 20;
   Batch batch;
-  batch.tokens = at::arange(kSequences * kLength, at::kLong).remainder(kShape.vocab).view({kSequences, kLength});
+  batch.tokens =
+      at::arange(kSequences * kLength, at::kLong).remainder(kShape.vocab).view({kSequences, kLength});
   batch.targets = (batch.tokens + 1).remainder(kShape.vocab);
   batch.counted.assign(kSequences * kLength, 1);
   for (int64_t i = 0; i < kSequences * kLength; ++i) {
@@ -71,9 +73,9 @@ TEST_P(SgtStepTest, AsksTheDeviceForNoValueAndNoSize) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Selectors, SgtStepTest,
-                         ::testing::Values(v1::SgtConfig::RANDOM, v1::SgtConfig::ENTROPY, v1::SgtConfig::TOP_LOSS,
-                                           v1::SgtConfig::LOW_LOSS, v1::SgtConfig::EXCESS, v1::SgtConfig::RULE,
-                                           v1::SgtConfig::SUPER));
+                         ::testing::Values(v1::SgtConfig::RANDOM, v1::SgtConfig::ENTROPY,
+                                           v1::SgtConfig::TOP_LOSS, v1::SgtConfig::LOW_LOSS,
+                                           v1::SgtConfig::EXCESS, v1::SgtConfig::RULE, v1::SgtConfig::SUPER));
 
 }  // namespace
 }  // namespace cherry::trainer
