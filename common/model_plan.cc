@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/nearest.h"
+#include "common/schedule.h"
 #include "common/spec_kinds.h"
 #include "common/status.h"
 
@@ -98,7 +99,39 @@ int64_t LayerMatrices(const ModelShape& shape) {
   return 2 * shape.dim * shape.dim + 2 * shape.dim * kv_dim + 3 * shape.dim * shape.ffn_dim;
 }
 
+// Of a schedule that ResolveModel has checked.
+std::vector<Visit> VisitsOf(const ModelShape& shape) {
+  return ParseSchedule(shape.schedule, shape.layers).value_or(std::vector<Visit>());
+}
+
+// What loops add to their layers: two gains and two more norms for each visit but the first norms, and unless
+// they are serveable a vector for each round and one injection matrix a loop.
+int64_t LoopParameters(const ModelShape& shape) {
+  int64_t count = 0;
+  for (const Visit& visit : VisitsOf(shape)) {
+    if (visit.loop < 0) {
+      continue;
+    }
+    count += 2 + (visit.round > 0 ? 2 * shape.dim : 0);
+    if (visit.begins_round && !shape.serveable) {
+      count += shape.dim + (visit.round == 0 ? shape.dim * shape.dim : 0);
+    }
+  }
+  return count;
+}
+
+// Elements of injection matrices, once for each round that they are applied in.
+int64_t InjectionProducts(const ModelShape& shape) {
+  int64_t count = 0;
+  for (const Visit& visit : VisitsOf(shape)) {
+    count += visit.begins_round && !shape.serveable ? shape.dim * shape.dim : 0;
+  }
+  return count;
+}
+
 }  // namespace
+
+int64_t EffectiveLayers(const ModelShape& shape) { return static_cast<int64_t>(VisitsOf(shape).size()); }
 
 std::vector<std::string> PresetNames() {
   std::vector<std::string> names;
@@ -159,8 +192,11 @@ absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t da
   shape.rope_theta = config.has_rope_theta() ? config.rope_theta() : shape.rope_theta;
   shape.norm_eps = config.has_norm_eps() ? config.norm_eps() : shape.norm_eps;
   shape.init_std = config.has_init_std() ? config.init_std() : shape.init_std;
+  shape.schedule = config.schedule();
+  shape.serveable = config.serveable();
   RETURN_IF_ERROR(CheckVocabulary(shape, dataset_vocab));
   RETURN_IF_ERROR(CheckShape(shape));
+  RETURN_IF_ERROR(ParseSchedule(shape.schedule, shape.layers).status());
   return shape;
 }
 
@@ -177,19 +213,24 @@ v1::ModelConfig ToConfig(const ModelShape& shape) {
   config.set_rope_theta(shape.rope_theta);
   config.set_norm_eps(shape.norm_eps);
   config.set_init_std(shape.init_std);
+  if (!shape.schedule.empty()) {
+    config.set_schedule(shape.schedule);
+    config.set_serveable(shape.serveable);
+  }
   return config;
 }
 
 int64_t CountParameters(const ModelShape& shape) {
   const int64_t norms = 2 * shape.dim + (shape.qk_norm ? 2 * shape.head_dim() : 0);
   const int64_t embeddings = (shape.tied_embeddings ? 1 : 2) * shape.vocab * shape.dim;
-  return shape.layers * (LayerMatrices(shape) + norms) + embeddings + shape.dim;
+  return shape.layers * (LayerMatrices(shape) + norms) + embeddings + shape.dim + LoopParameters(shape);
 }
 
 double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
+  const int64_t layers = EffectiveLayers(shape);
   const double in_products =
-      static_cast<double>(shape.layers * LayerMatrices(shape) + shape.vocab * shape.dim);
-  return 6.0 * in_products + 6.0 * static_cast<double>(shape.layers * shape.dim * sequence_length);
+      static_cast<double>(layers * LayerMatrices(shape) + InjectionProducts(shape) + shape.vocab * shape.dim);
+  return 6.0 * in_products + 6.0 * static_cast<double>(layers * shape.dim * sequence_length);
 }
 
 double SgtFlopsPerToken(const ModelShape& shape, int64_t sequence_length, const v1::SgtConfig& sgt) {
@@ -210,7 +251,8 @@ v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train,
   // RoPE, attention's output, and the four FFN tensors of SwiGLU.
   const int64_t per_layer = 8 * shape.dim + 3 * kv_dim + 4 * shape.ffn_dim;
   const bool recompute = train.activation_checkpoint() == v1::TrainConfig::FULL;
-  const int64_t kept = recompute ? shape.layers * shape.dim + per_layer : shape.layers * per_layer;
+  const int64_t layers = EffectiveLayers(shape);
+  const int64_t kept = recompute ? layers * shape.dim + per_layer : layers * per_layer;
   v1::MemoryPlan plan;
   // Below fp32, compute has its own copy of the fp32 master weights.
   plan.set_weights(parameters * 4 + (bytes_per_element < 4 ? parameters * bytes_per_element : 0));
@@ -270,6 +312,11 @@ absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t
                                    : 0.0);
   if (resolved.kind() == v1::JobSpec::SGT) {
     PlanSgt(resolved, shape, &plan);
+  }
+  if (resolved.kind() == v1::JobSpec::COMPRESS) {
+    plan.add_notes(
+        absl::StrCat(EffectiveLayers(shape), " layers are executed, of ", shape.layers, " in memory"));
+    plan.add_notes("the deep model's forward and weights come on top: it is the teacher");
   }
   plan.set_total_flops(plan.flops_per_token() * static_cast<double>(plan.tokens()));
   return plan;

@@ -29,6 +29,8 @@ struct ModelShape {
   double rope_theta = 10000.0;
   double norm_eps = 1e-5;
   double init_std = 0.02;
+  std::string schedule = {};  // Order of visits; empty: each layer once.
+  bool serveable = false;     // With a schedule.
 
   int64_t head_dim() const { return dim / heads; }
 };
@@ -42,6 +44,9 @@ absl::StatusOr<v1::ModelConfig> PresetConfig(absl::string_view name);
 // Preset, then overriding fields, then defaults; `dataset_vocab` (0: unknown) where the config has none.
 // Errors name the field below `model.`.
 absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& config, int64_t dataset_vocab);
+
+// Layers as they are executed: each visit counts. REQUIRES: a shape from ResolveModel.
+int64_t EffectiveLayers(const ModelShape& shape);
 
 // Every field of the shape as a config, for resolved specs.
 v1::ModelConfig ToConfig(const ModelShape& shape);

@@ -23,10 +23,10 @@ absl::Status CheckIdentity(const v1::JobSpec& spec) {
     return InvalidField("FIELD_REQUIRED", "kind", "kind: is not given",
                         "use one of pretrain, sgt, compress, fuse, evaluate");
   }
-  if (spec.kind() != v1::JobSpec::PRETRAIN && spec.kind() != v1::JobSpec::SGT) {
+  if (spec.kind() == v1::JobSpec::FUSE || spec.kind() == v1::JobSpec::EVALUATE) {
     return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
                  absl::StrCat("kind: this version does not run ", v1::JobSpec::Kind_Name(spec.kind())),
-                 "use pretrain or sgt");
+                 "use pretrain, sgt or compress");
   }
   if (spec.has_matrix()) {
     return Error(absl::StatusCode::kUnimplemented, "MATRIX_NOT_SUPPORTED", "matrix",
@@ -59,8 +59,9 @@ absl::Status CheckIdentity(const v1::JobSpec& spec) {
 // A kind's own section in a job of another kind is a mistake, not something to ignore.
 absl::Status CheckSections(const v1::JobSpec& spec) {
   const bool sgt = spec.kind() == v1::JobSpec::SGT;
+  const bool compress = spec.kind() == v1::JobSpec::COMPRESS;
   const std::pair<const char*, bool> foreign[] = {
-      {"sgt", spec.has_sgt() && !sgt},         {"compress", spec.has_compress()},
+      {"sgt", spec.has_sgt() && !sgt},         {"compress", spec.has_compress() && !compress},
       {"experts", spec.experts_size() > 0},    {"fuse", spec.has_fuse()},
       {"multi_token", spec.has_multi_token()}, {"evaluate", spec.has_evaluate()}};
   for (const auto& [field, present] : foreign) {
@@ -72,9 +73,13 @@ absl::Status CheckSections(const v1::JobSpec& spec) {
           absl::StrCat("remove it, or change kind"));
     }
   }
-  if (sgt && !spec.has_from() && !spec.has_continue_()) {
-    return InvalidField("FIELD_REQUIRED", "from", "from: selective training starts from a trained model",
+  if ((sgt || compress) && !spec.has_from() && !spec.has_continue_()) {
+    return InvalidField("FIELD_REQUIRED", "from", "from: this kind starts from a trained model",
                         "name the job to start from, e.g. from: {job: ko-base}");
+  }
+  if (compress && spec.has_model()) {
+    return InvalidField("FIELD_NOT_ALLOWED", "model", "model: what compress makes follows from its parent",
+                        "remove it; compress.layers gives the number of layers");
   }
   if (spec.has_from() && spec.has_continue_()) {
     return InvalidField("FIELD_NOT_ALLOWED", "continue", "continue: is given together with from",
@@ -342,7 +347,11 @@ absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecConte
   RETURN_IF_ERROR(ResolveTrain(resolved.mutable_train()));
   RETURN_IF_ERROR(CheckBatch(resolved));
   RETURN_IF_ERROR(ResolveData(context, &resolved));
-  RETURN_IF_ERROR(ResolveModelSection(context, &resolved));
+  if (resolved.kind() == v1::JobSpec::COMPRESS) {
+    RETURN_IF_ERROR(ResolveCompress(context, &resolved));
+  } else {
+    RETURN_IF_ERROR(ResolveModelSection(context, &resolved));
+  }
   if (resolved.kind() == v1::JobSpec::SGT) {
     RETURN_IF_ERROR(ResolveSgt(context, &resolved));
   }

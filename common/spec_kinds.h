@@ -18,6 +18,10 @@ bool NeedsReference(v1::SgtConfig::Selector selector);
 // Fills in and checks spec->sgt(). REQUIRES: the rest of the spec is resolved.
 absl::Status ResolveSgt(const SpecContext& context, v1::JobSpec* spec);
 
+// The model that compress makes of its parent's, and everything that can be said about it before the rest is
+// resolved: fills in and checks spec->compress(), and sets spec->model(). REQUIRES: context.parent_model.
+absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec);
+
 }  // namespace cherry
 
 #endif  // CHERRY_COMMON_SPEC_KINDS_H_

@@ -179,7 +179,7 @@ absl::StatusOr<v1::Job> Prepare(State* state, const v1::JobSpec& spec, const New
     named.set_name(absl::StrCat(named.generate_name(), ids.name_suffix));
     named.clear_generate_name();
   }
-  if (spec.kind() == v1::JobSpec::PRETRAIN || spec.kind() == v1::JobSpec::SGT) {
+  if (spec.kind() != v1::JobSpec::FUSE && spec.kind() != v1::JobSpec::EVALUATE) {
     ASSIGN_OR_RETURN(*found, LookUp(state, &named));
   }
   const Sources& sources = *found;

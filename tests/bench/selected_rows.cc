@@ -1,7 +1,8 @@
-// cherry-bench-rows: what a step costs when only selected rows go through the head, against a step on all of them.
+// cherry-bench-rows: what a step costs when only selected rows go through the head, against a step on all of
+// them.
 //
-// One process: the arms of a size take turns, step by step, so that both sides meet the same machine. Prints the
-// medians, their ratio, that of the FLOPs, and how much of it is reached.
+// One process: the arms of a size take turns, step by step, so that both sides meet the same machine. Prints
+// the medians, their ratio, that of the FLOPs, and how much of it is reached.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -44,6 +45,7 @@ class OwnWeights final : public InputModels {
   absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view) override {
     return std::make_unique<Transformer>(shape_, Transformer::Options{.frozen = true}, 1);
   }
+  absl::StatusOr<Batch> Calibration(int64_t) override { return absl::UnimplementedError("no data"); }
 
  private:
   ModelShape shape_;
@@ -133,8 +135,8 @@ void Measure(const Size& size, int steps) {
   for (Arm& arm : arms) {
     const double faster = full / arm.median();
     const double less = arms[0].flops() / arm.flops();
-    std::printf("%-5s %-15s %8.1f ms  faster %5.3f  less work %5.3f  reached %5.1f %%\n", size.name, arm.name(),
-                1e3 * arm.median(), faster, less, 100.0 * faster / less);
+    std::printf("%-5s %-15s %8.1f ms  faster %5.3f  less work %5.3f  reached %5.1f %%\n", size.name,
+                arm.name(), 1e3 * arm.median(), faster, less, 100.0 * faster / less);
   }
 }
 

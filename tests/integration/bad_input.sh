@@ -79,7 +79,7 @@ without data 'data: {train: ../../etc/passwd, valid: ko/valid}'; refused 2 'data
 without name 'name: ../../x';                      refused 2 'name' '../../x' -- submit
 without kind 'kind: pretain';                      refused 2 'kind' 'pretain' 'pretrain' -- submit
 without kind 'kind: sgt';                          refused 2 'from' 'ko-base' -- submit
-without kind 'kind: compress';                     refused 2 'kind' 'pretrain' -- submit
+without kind 'kind: fuse';                         refused 2 'kind' 'pretrain' -- submit
 printf 'kind: [unclosed\n' > "$work/job.yaml";     refused 2 'job.yaml' -- submit
 refused 2 'absent.yaml' -- cherry submit "$work/absent.yaml"
 with 'from: {job: nobody}';                        refused 4 'from' 'nobody' -- submit

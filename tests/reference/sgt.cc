@@ -40,6 +40,7 @@ class SeededModels final : public InputModels {
   absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) override {
     return std::make_unique<Transformer>(kShape, Transformer::Options{}, role == "origin" ? 8 : 9);
   }
+  absl::StatusOr<Batch> Calibration(int64_t) override { return absl::UnimplementedError("no data"); }
 };
 
 // A micro-batch whose tokens, labels and counted targets follow from its number.

@@ -87,6 +87,8 @@ struct Metrics::State {
       AddGauge(kJobGradientCoupling, "How the gradients of supervised and other targets pull together");
   Family<Gauge>* wave =
       AddGauge(kJobWave, "Gain on all held-out tokens by the gain on selected ones and their share");
+  Family<Gauge>* recovery =
+      AddGauge(kJobRecovery, "Part of the loss that compression cost and training has made good");
   Family<Gauge>* last_checkpoint =
       AddGauge(kJobLastCheckpointTimestamp, "When the newest checkpoint was committed");
   Family<Counter>* tokens = AddCounter(kJobTokensTotal, "Tokens trained on by this attempt");
@@ -142,6 +144,8 @@ void Metrics::State::SetSample(const v1::MetricSample& sample, JobSeries* series
     SetLate(series, sample.name(), gradient_norm, {}, sample.value());
   } else if (name == "wave") {
     SetLate(series, sample.name(), wave, {}, sample.value());
+  } else if (name == "recovery/merge") {
+    SetLate(series, sample.name(), recovery, {}, sample.value());
   } else if (absl::ConsumePrefix(&name, "loss/valid/")) {
     SetLate(series, sample.name(), loss, {{"split", absl::StrCat("valid_", name)}}, sample.value());
   } else if (absl::ConsumePrefix(&name, "coupling/")) {

@@ -14,6 +14,7 @@ inline constexpr char kJobStepSeconds[] = "cherry_job_step_seconds";
 inline constexpr char kJobModelFlopsRatio[] = "cherry_job_model_flops_ratio";
 inline constexpr char kJobGradientNorm[] = "cherry_job_gradient_norm";
 inline constexpr char kJobGradientCoupling[] = "cherry_job_gradient_coupling";  // measure
+inline constexpr char kJobRecovery[] = "cherry_job_recovery";
 inline constexpr char kJobWave[] = "cherry_job_wave";
 inline constexpr char kJobCheckpointStallSeconds[] = "cherry_job_checkpoint_stall_seconds";
 inline constexpr char kJobLastCheckpointTimestamp[] = "cherry_job_last_checkpoint_timestamp_seconds";

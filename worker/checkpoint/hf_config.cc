@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/manifest.h"
+#include "common/schedule.h"
 #include "common/status.h"
 #include "nlohmann/json.hpp"
 
@@ -15,12 +16,16 @@ constexpr int kUnkId = 0;
 constexpr int kBosId = 1;
 constexpr int kEosId = 2;
 
+// Of models that transformers has no class for.
+constexpr char kOwnType[] = "cherry";
+
 template <typename T>
 absl::Status Read(const Json& json, const char* key, T* out) {
   const auto found = json.find(key);
-  const bool fits = found != json.end() && (std::is_same_v<T, bool> ? found->is_boolean()
-                                            : std::is_integral_v<T> ? found->is_number_integer()
-                                                                    : found->is_number());
+  const bool fits = found != json.end() && (std::is_same_v<T, bool>          ? found->is_boolean()
+                                            : std::is_same_v<T, std::string> ? found->is_string()
+                                            : std::is_integral_v<T>          ? found->is_number_integer()
+                                                                             : found->is_number());
   if (!fits) {
     return absl::DataLossError(absl::StrCat(kConfigFile, ": '", key, "' is missing or of another type"));
   }
@@ -32,8 +37,16 @@ absl::Status Read(const Json& json, const char* key, T* out) {
 
 std::string HfConfig(const ModelShape& shape, int64_t sequence_length) {
   Json json;
-  json["architectures"] = {shape.qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"};
-  json["model_type"] = shape.qk_norm ? "qwen3" : "llama";
+  const bool loops = !shape.schedule.empty();
+  json["architectures"] = {loops           ? "CherryForCausalLM"
+                           : shape.qk_norm ? "Qwen3ForCausalLM"
+                                           : "LlamaForCausalLM"};
+  json["model_type"] = loops ? kOwnType : shape.qk_norm ? "qwen3" : "llama";
+  if (loops) {
+    json["schedule"] = shape.schedule;
+    json["serveable"] = shape.serveable;
+    json["qk_norm"] = shape.qk_norm;
+  }
   json["hidden_size"] = shape.dim;
   json["intermediate_size"] = shape.ffn_dim;
   json["num_hidden_layers"] = shape.layers;
@@ -71,9 +84,13 @@ absl::StatusOr<ModelShape> ParseHfConfig(absl::string_view text) {
   }
   ModelShape shape;
   shape.qk_norm = *type == "qwen3";
-  if (!shape.qk_norm && *type != "llama") {
-    return absl::UnimplementedError(
-        absl::StrCat(kConfigFile, ": model_type ", type->get<std::string>(), " is neither llama nor qwen3"));
+  if (*type == kOwnType) {
+    RETURN_IF_ERROR(Read(json, "schedule", &shape.schedule));
+    RETURN_IF_ERROR(Read(json, "serveable", &shape.serveable));
+    RETURN_IF_ERROR(Read(json, "qk_norm", &shape.qk_norm));
+  } else if (!shape.qk_norm && *type != "llama") {
+    return absl::UnimplementedError(absl::StrCat(kConfigFile, ": model_type ", type->get<std::string>(),
+                                                 " is none of llama, qwen3 and ", kOwnType));
   }
   RETURN_IF_ERROR(Read(json, "hidden_size", &shape.dim));
   RETURN_IF_ERROR(Read(json, "intermediate_size", &shape.ffn_dim));
@@ -88,6 +105,7 @@ absl::StatusOr<ModelShape> ParseHfConfig(absl::string_view text) {
       shape.vocab < 1 || shape.dim % shape.heads != 0 || shape.heads % shape.kv_heads != 0) {
     return absl::DataLossError(absl::StrCat(kConfigFile, ": its sizes do not fit together"));
   }
+  RETURN_IF_ERROR(ParseSchedule(shape.schedule, shape.layers).status());
   return shape;
 }
 

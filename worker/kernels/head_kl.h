@@ -8,10 +8,10 @@ namespace cherry::trainer {
 
 // hidden [n, d] and weight [vocab, d] of the model, origin_hidden [n, e] and origin_weight [vocab, e] of the
 // one it is held to -> fp32 scalar: the sum over rows of KL(p || q) in nats, p = softmax(origin_hidden
-// origin_weight^T) and q = softmax(hidden weight^T). The gradient, of the model alone, is q - p in the
-// logits; both are computed in forward, chunk by chunk.
+// origin_weight^T / T) and q = softmax(hidden weight^T / T) at the temperature T. The gradient, of the model
+// alone, is (q - p) / T in the logits; both are computed in forward, chunk by chunk.
 at::Tensor HeadKl(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& origin_hidden,
-                  const at::Tensor& origin_weight);
+                  const at::Tensor& origin_weight, double temperature = 1.0);
 
 }  // namespace cherry::trainer
 

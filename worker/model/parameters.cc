@@ -54,7 +54,7 @@ Parameters::Parameters(const std::vector<ParameterSpec>& specs, at::Device devic
     } else if (spec.init_std > 0.0) {
       FillNormal(StreamKey(seed, spec.name), spec.init_std, count, data + offset);
     } else {
-      std::fill(data + offset, data + offset + count, 1.0F);
+      std::fill(data + offset, data + offset + count, spec.constant);
     }
     list_.push_back({spec.name, at::Tensor(), spec.decay, offset});
     offset += Aligned(count);

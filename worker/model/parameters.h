@@ -24,7 +24,8 @@ struct ParameterSpec {
   std::string name;
   std::vector<int64_t> shape;
   bool decay = true;      // Takes part in weight decay (matrices do, norms do not).
-  double init_std = 0.0;  // Normal(0, init_std); 0 means ones.
+  double init_std = 0.0;  // Normal(0, init_std); 0 means `constant`.
+  float constant = 1.0F;
 };
 
 struct NamedParameter {

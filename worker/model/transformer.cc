@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/schedule.h"
 #include "worker/kernels/cross_entropy.h"
 #include "worker/kernels/rms_norm.h"
 #include "worker/kernels/swiglu.h"
@@ -23,31 +24,64 @@ std::string LayerName(int64_t layer, absl::string_view part) {
   return absl::StrCat("model.layers.", layer, ".", part, ".weight");
 }
 
-void AddLayer(const ModelShape& shape, int64_t layer, std::vector<ParameterSpec>* specs) {
+// Visits of a layer that is in no loop have the layer's own norms.
+std::string VisitName(const Visit& visit, absl::string_view part) {
+  return visit.loop < 0
+             ? LayerName(visit.layer, part)
+             : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
+}
+
+std::string LoopName(const Visit& visit, absl::string_view part) {
+  return absl::StrCat("model.loops.", visit.loop, ".", part, ".weight");
+}
+
+std::string RoundName(const Visit& visit) { return LoopName(visit, absl::StrCat("rounds.", visit.round)); }
+
+void AddLayer(const ModelShape& shape, const Visit& visit, std::vector<ParameterSpec>* specs) {
   const int64_t d = shape.dim;
   const int64_t q = shape.heads * shape.head_dim();
   const int64_t kv = shape.kv_heads * shape.head_dim();
   const double std = shape.init_std;
   const double residual_std = std / std::sqrt(2.0 * static_cast<double>(shape.layers));
+  const bool looped = visit.loop >= 0;
   const auto matrix = [&](absl::string_view part, int64_t out, int64_t in, double init) {
-    specs->push_back({LayerName(layer, part), {out, in}, /*decay=*/true, init});
+    if (visit.round == 0) {
+      specs->push_back({LayerName(visit.layer, part), {out, in}, /*decay=*/true, init});
+    }
   };
-  const auto norm = [&](absl::string_view part, int64_t width) {
-    specs->push_back({LayerName(layer, part), {width}, /*decay=*/false, /*init_std=*/0.0});
+  const auto vector = [&](const std::string& name, int64_t width, float constant) {
+    specs->push_back({name, {width}, /*decay=*/false, /*init_std=*/0.0, constant});
   };
-  norm("input_layernorm", d);
+  if (visit.begins_round && !shape.serveable) {
+    vector(RoundName(visit), d, 0.0F);
+    if (visit.round == 0) {
+      specs->push_back({LoopName(visit, "injection"), {d, d}, /*decay=*/true, /*init_std=*/0.0, 0.0F});
+    }
+  }
+  vector(VisitName(visit, "input_layernorm"), d, 1.0F);
   matrix("self_attn.q_proj", q, d, std);
   matrix("self_attn.k_proj", kv, d, std);
   matrix("self_attn.v_proj", kv, d, std);
-  if (shape.qk_norm) {
-    norm("self_attn.q_norm", shape.head_dim());
-    norm("self_attn.k_norm", shape.head_dim());
+  if (shape.qk_norm && visit.round == 0) {
+    vector(LayerName(visit.layer, "self_attn.q_norm"), shape.head_dim(), 1.0F);
+    vector(LayerName(visit.layer, "self_attn.k_norm"), shape.head_dim(), 1.0F);
   }
   matrix("self_attn.o_proj", d, q, residual_std);
-  norm("post_attention_layernorm", d);
+  if (looped) {
+    vector(VisitName(visit, "self_attn.gain"), 1, 1.0F);
+  }
+  vector(VisitName(visit, "post_attention_layernorm"), d, 1.0F);
   matrix("mlp.gate_proj", shape.ffn_dim, d, std);
   matrix("mlp.up_proj", shape.ffn_dim, d, std);
   matrix("mlp.down_proj", d, shape.ffn_dim, residual_std);
+  if (looped) {
+    vector(VisitName(visit, "mlp.gain"), 1, 1.0F);
+  }
+}
+
+// REQUIRES: a shape from ResolveModel, whose schedule is sound.
+std::vector<Visit> VisitsOf(const ModelShape& shape) {
+  return ParseSchedule(shape.schedule, shape.layers).value_or(std::vector<Visit>());
 }
 
 }  // namespace
@@ -55,8 +89,8 @@ void AddLayer(const ModelShape& shape, int64_t layer, std::vector<ParameterSpec>
 std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape) {
   std::vector<ParameterSpec> specs;
   specs.push_back({kEmbedding, {shape.vocab, shape.dim}, /*decay=*/true, shape.init_std});
-  for (int64_t layer = 0; layer < shape.layers; ++layer) {
-    AddLayer(shape, layer, &specs);
+  for (const Visit& visit : VisitsOf(shape)) {
+    AddLayer(shape, visit, &specs);
   }
   specs.push_back({kFinalNorm, {shape.dim}, /*decay=*/false, /*init_std=*/0.0});
   if (!shape.tied_embeddings) {
@@ -69,19 +103,26 @@ Transformer::Transformer(const ModelShape& shape, const Options& options, uint64
     : shape_(shape),
       options_(options),
       parameters_(TransformerParameters(shape), options.device, seed, options.frozen) {
-  for (int64_t i = 0; i < shape.layers; ++i) {
-    const auto find = [&](absl::string_view part) { return parameters_.Find(LayerName(i, part)); };
-    layers_.push_back({.input_norm = find("input_layernorm"),
-                       .q = find("self_attn.q_proj"),
-                       .k = find("self_attn.k_proj"),
-                       .v = find("self_attn.v_proj"),
-                       .q_norm = find("self_attn.q_norm"),
-                       .k_norm = find("self_attn.k_norm"),
-                       .o = find("self_attn.o_proj"),
-                       .post_norm = find("post_attention_layernorm"),
-                       .gate = find("mlp.gate_proj"),
-                       .up = find("mlp.up_proj"),
-                       .down = find("mlp.down_proj")});
+  for (const Visit& visit : VisitsOf(shape)) {
+    const auto find = [&](absl::string_view part) { return parameters_.Find(LayerName(visit.layer, part)); };
+    layers_.push_back(
+        {.input_norm = parameters_.Find(VisitName(visit, "input_layernorm")),
+         .q = find("self_attn.q_proj"),
+         .k = find("self_attn.k_proj"),
+         .v = find("self_attn.v_proj"),
+         .q_norm = find("self_attn.q_norm"),
+         .k_norm = find("self_attn.k_norm"),
+         .o = find("self_attn.o_proj"),
+         .post_norm = parameters_.Find(VisitName(visit, "post_attention_layernorm")),
+         .gate = find("mlp.gate_proj"),
+         .up = find("mlp.up_proj"),
+         .down = find("mlp.down_proj"),
+         .round = visit.round,
+         .attention_gain = parameters_.Find(VisitName(visit, "self_attn.gain")),
+         .ffn_gain = parameters_.Find(VisitName(visit, "mlp.gain")),
+         .begins_loop = visit.begins_round && visit.round == 0,
+         .round_vector = visit.begins_round ? parameters_.Find(RoundName(visit)) : -1,
+         .injection = visit.begins_round ? parameters_.Find(LoopName(visit, "injection")) : -1});
   }
   embedding_ = parameters_.Find(kEmbedding);
   final_norm_ = parameters_.Find(kFinalNorm);
@@ -120,10 +161,23 @@ Transformer::Heads Transformer::Project(const Layer& layer, const at::Tensor& x)
 }
 
 at::Tensor Transformer::Finish(const Layer& layer, const at::Tensor& x, const at::Tensor& attention) const {
-  const at::Tensor middle = x + at::linear(attention, Weight(layer.o));
+  const at::Tensor middle = x + Scaled(at::linear(attention, Weight(layer.o)), layer.attention_gain);
   const at::Tensor input = Norm(middle, layer.post_norm);
   const at::Tensor gated = SwiGlu(at::linear(input, Weight(layer.gate)), at::linear(input, Weight(layer.up)));
-  return middle + at::linear(gated, Weight(layer.down));
+  return middle + Scaled(at::linear(gated, Weight(layer.down)), layer.ffn_gain);
+}
+
+at::Tensor Transformer::Scaled(const at::Tensor& branch, int64_t gain) const {
+  return gain < 0 ? branch : branch * Weight(gain);
+}
+
+at::Tensor Transformer::EnterRound(const Layer& layer, const at::Tensor& x, at::Tensor* before) const {
+  if (layer.begins_loop) {
+    *before = x;
+  }
+  return layer.round_vector < 0
+             ? x
+             : x + Weight(layer.round_vector) + at::linear(*before, Weight(layer.injection));
 }
 
 at::Tensor Transformer::RunLayer(const Layer& layer, const at::Tensor& x, const Rope& rope) const {
@@ -131,15 +185,28 @@ at::Tensor Transformer::RunLayer(const Layer& layer, const at::Tensor& x, const 
   return Finish(layer, x, RopeAttention(heads.q, heads.k, heads.v, rope));
 }
 
-at::Tensor Transformer::Hidden(const at::Tensor& tokens) {
+at::Tensor Transformer::Hidden(const at::Tensor& tokens) { return Hidden(tokens, nullptr); }
+
+at::Tensor Transformer::Hidden(const at::Tensor& tokens, std::vector<at::Tensor>* states) {
   const Rope rope = RopeAt(0, tokens.size(1));
   at::Tensor x = at::embedding(Weight(embedding_), tokens);
+  at::Tensor before;
+  if (states != nullptr) {
+    *states = {x};
+  }
   for (const Layer& layer : layers_) {
+    if (layer.round >= most_rounds_) {
+      continue;
+    }
+    x = EnterRound(layer, x, &before);
     if (options_.recompute_layers) {
       x = Recompute([this, &layer, rope](const at::Tensor& input) { return RunLayer(layer, input, rope); },
                     x);
     } else {
       x = RunLayer(layer, x, rope);
+    }
+    if (states != nullptr) {
+      states->push_back(x);
     }
   }
   return Norm(x, final_norm_);
@@ -161,7 +228,12 @@ at::Tensor Transformer::Decode(const at::Tensor& ids, KvCache* cache) {
   GrowCache(known, cache);
   const Rope rope = RopeAt(cache->length, count);
   at::Tensor x = at::embedding(Weight(embedding_), ids);
+  at::Tensor before;
   for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].round >= most_rounds_) {
+      continue;
+    }
+    x = EnterRound(layers_[i], x, &before);
     const Heads heads = Project(layers_[i], x);
     cache->keys[i].narrow(1, cache->length, count).copy_(ApplyRope(heads.k, rope));
     cache->values[i].narrow(1, cache->length, count).copy_(heads.v);

@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "common/model_plan.h"
@@ -19,8 +20,8 @@ namespace cherry::trainer {
 
 // Keys and values of the tokens decoded so far; one per sequence being generated.
 struct KvCache {
-  std::vector<at::Tensor> keys;    // Per layer [1, capacity, kv_heads, head_dim], after RoPE.
-  std::vector<at::Tensor> values;  // Per layer [1, capacity, kv_heads, head_dim].
+  std::vector<at::Tensor> keys;    // Per visit of a layer [1, capacity, kv_heads, head_dim], after RoPE.
+  std::vector<at::Tensor> values;  // Per visit [1, capacity, kv_heads, head_dim].
   int64_t length = 0;              // Positions in use.
 };
 
@@ -51,6 +52,12 @@ class Transformer {
 
   // tokens [b, t] int64 on the model's device -> states after the last norm [b, t, dim].
   at::Tensor Hidden(const at::Tensor& tokens);
+  // The same, and in `states` the input of the first visit and the output of every one, [b, t, dim] each.
+  at::Tensor Hidden(const at::Tensor& tokens, std::vector<at::Tensor>* states);
+
+  // Loops run only so many rounds from now on: they grow in stages. At least 1; more than they have means
+  // all.
+  void LimitRounds(int64_t rounds) { most_rounds_ = rounds; }
 
   // The head's weights [vocab, dim] in the compute type.
   at::Tensor HeadWeight() const { return Weight(head_); }
@@ -67,9 +74,14 @@ class Transformer {
   at::Tensor Decode(const at::Tensor& ids, KvCache* cache);
 
  private:
-  // Indices into parameters().list().
+  // One visit of a layer: indices into parameters().list(); -1 where it has no such parameter. Visits of one
+  // layer share its matrices.
   struct Layer {
     int64_t input_norm, q, k, v, q_norm, k_norm, o, post_norm, gate, up, down;
+    int64_t round = 0;
+    int64_t attention_gain = -1, ffn_gain = -1;
+    bool begins_loop = false;
+    int64_t round_vector = -1, injection = -1;  // Where a round begins.
   };
   struct Heads {
     at::Tensor q, k, v;
@@ -77,6 +89,10 @@ class Transformer {
 
   at::Tensor Weight(int64_t index) const;  // In the compute type.
   at::Tensor Norm(const at::Tensor& x, int64_t index) const;
+  // x, at the beginning of a round with its vector and the injected state before the loop; `before` keeps
+  // that.
+  at::Tensor EnterRound(const Layer& layer, const at::Tensor& x, at::Tensor* before) const;
+  at::Tensor Scaled(const at::Tensor& branch, int64_t gain) const;
   at::Tensor RunLayer(const Layer& layer, const at::Tensor& x, const Rope& rope) const;
   // Queries, keys and values [b, t, heads, head_dim] of a layer, before RoPE.
   Heads Project(const Layer& layer, const at::Tensor& x) const;
@@ -88,7 +104,8 @@ class Transformer {
   ModelShape shape_;
   Options options_;
   Parameters parameters_;
-  std::vector<Layer> layers_;
+  std::vector<Layer> layers_;  // In the order of their visits.
+  int64_t most_rounds_ = std::numeric_limits<int64_t>::max();
   int64_t embedding_ = 0, final_norm_ = 0, head_ = 0;
   Rope rope_;  // Of as many positions as were needed so far.
 };

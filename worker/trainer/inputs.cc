@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/file.h"
@@ -11,6 +12,7 @@
 #include "worker/checkpoint/hf_config.h"
 #include "worker/checkpoint/load.h"
 #include "worker/parallel/agreement.h"
+#include "worker/trainer/batches.h"
 #include "worker/trainer/recorded.h"
 #include "worker/trainer/state_copy.h"
 
@@ -19,8 +21,8 @@ namespace {
 
 class RecordedModels final : public InputModels {
  public:
-  RecordedModels(WorkerChannel* channel, Gang* gang, const Device& device)
-      : channel_(channel), gang_(gang), device_(device) {}
+  RecordedModels(WorkerChannel* channel, Gang* gang, const Device& device, const TokenWindows* train)
+      : channel_(channel), gang_(gang), device_(device), train_(train) {}
 
   absl::Status LoadInto(absl::string_view role, Transformer* model) override {
     ASSIGN_OR_RETURN(const std::string directory, Find(role));
@@ -39,6 +41,15 @@ class RecordedModels final : public InputModels {
     auto model = std::make_unique<Transformer>(shape, options, /*seed=*/0);
     RETURN_IF_ERROR(LoadInto(role, model.get()));
     return model;
+  }
+
+  absl::StatusOr<Batch> Calibration(int64_t index) override {
+    const v1::JobSpec& spec = channel_->start().attempt().spec();
+    std::vector<int64_t> windows;
+    for (int64_t i = 0; i < spec.train().micro_batch_size(); ++i) {
+      windows.push_back((index * spec.train().micro_batch_size() + i) % train_->size());
+    }
+    return ReadBatch(*train_, windows, windows, CountedOf(spec.data()), device_.torch);
   }
 
  private:
@@ -70,12 +81,14 @@ class RecordedModels final : public InputModels {
   WorkerChannel* const channel_;
   Gang* const gang_;
   const Device device_;
+  const TokenWindows* const train_;
 };
 
 }  // namespace
 
-std::unique_ptr<InputModels> MakeInputModels(WorkerChannel* channel, Gang* gang, const Device& device) {
-  return std::make_unique<RecordedModels>(channel, gang, device);
+std::unique_ptr<InputModels> MakeInputModels(WorkerChannel* channel, Gang* gang, const Device& device,
+                                             const TokenWindows* train) {
+  return std::make_unique<RecordedModels>(channel, gang, device, train);
 }
 
 }  // namespace cherry::trainer

@@ -96,6 +96,7 @@ absl::Status TrainingLoop::Run() {
 
 absl::Status TrainingLoop::Step(StepFacts* facts, StopRequest* stop) {
   const absl::Time begin = absl::Now();
+  parts_.recipe->BeginStep(run_->step);
   Stopwatch watch;
   std::vector<Batch> batches;
   TargetCounts counts;

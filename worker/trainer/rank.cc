@@ -137,7 +137,7 @@ AdamWOptions OptimizerOptions(const v1::OptimizerConfig& config) {
 // Where a method measures from: its models, and the losses of the weights it begins with.
 absl::Status BeginFromOrigin(WorkerChannel* channel, const Device& device, Gang* gang, const Data& data,
                              Recipe* recipe) {
-  const std::unique_ptr<InputModels> inputs = MakeInputModels(channel, gang, device);
+  const std::unique_ptr<InputModels> inputs = MakeInputModels(channel, gang, device, data.train.get());
   RETURN_IF_ERROR(recipe->Prepare(inputs.get()));
   if (!recipe->measures_from_origin()) {
     return absl::OkStatus();
@@ -163,7 +163,8 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   RETURN_IF_ERROR(BeginFromOrigin(channel, device, gang, *data, recipe.get()));
   AdamW optimizer(&parameters, OptimizerOptions(spec.train().optimizer()));
   HostState buffers = MakeHostState(parameters);
-  ASSIGN_OR_RETURN(const StartingPoint start, FindStart(channel, gang, device, &buffers));
+  ASSIGN_OR_RETURN(const StartingPoint start,
+                   FindStart(channel, gang, device, recipe->measures_from_origin(), &buffers));
   if (start.weights) {
     CopyFromHost(buffers, &parameters, start.moments ? &optimizer : nullptr);
   }

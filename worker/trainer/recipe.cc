@@ -13,10 +13,12 @@ absl::StatusOr<std::unique_ptr<Recipe>> MakeRecipe(const v1::JobSpec& spec, at::
       return MakePretrainRecipe(spec, shape, device);
     case v1::JobSpec::SGT:
       return MakeSgtRecipe(spec, shape, device);
+    case v1::JobSpec::COMPRESS:
+      return MakeCompressRecipe(spec, shape, device);
     default:
       return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
                    absl::StrCat("kind: this trainer does not run ", v1::JobSpec::Kind_Name(spec.kind())),
-                   "use pretrain or sgt");
+                   "use pretrain, sgt or compress");
   }
 }
 

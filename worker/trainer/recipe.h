@@ -43,6 +43,8 @@ class InputModels {
   virtual absl::Status LoadInto(absl::string_view role, Transformer* model) = 0;
   // A frozen model of its own.
   virtual absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) = 0;
+  // Micro-batch `index` of the training data in the order of its text: the same on every rank.
+  virtual absl::StatusOr<Batch> Calibration(int64_t index) = 0;
 };
 
 // What a recipe may look at between the steps, on all ranks alike.
@@ -60,11 +62,14 @@ class Recipe {
 
   virtual Transformer& model() = 0;
 
-  // Whether it measures from the weights it began with. Then Prepare loads them into the model, and
+  // Whether it measures from the weights it begins with. Then Prepare puts them into the model, and
   // SetBaseline gets their validation, before the state of a checkpoint takes their place.
   virtual bool measures_from_origin() const { return false; }
   virtual absl::Status Prepare(InputModels*) { return absl::OkStatus(); }
   virtual void SetBaseline(const std::vector<GroupSum>&) {}
+
+  // Before every step, with the number of steps done: what the method changes on its way.
+  virtual void BeginStep(int64_t /*step*/) {}
 
   // How many targets of a batch the loss is taken on, and how many are left, from data alone.
   virtual TargetCounts Count(const Batch& batch) const = 0;
@@ -97,6 +102,10 @@ std::unique_ptr<Recipe> MakePretrainRecipe(const v1::JobSpec& spec, const ModelS
 
 // Next-token cross-entropy over selected targets, held to the start model on the others.
 std::unique_ptr<Recipe> MakeSgtRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device);
+
+// A shallow model of a deep one, recovered under the deep one's eyes.
+std::unique_ptr<Recipe> MakeCompressRecipe(const v1::JobSpec& spec, const ModelShape& shape,
+                                           at::Device device);
 
 // How a model of this training computes.
 Transformer::Options ModelOptions(const v1::TrainConfig& train, at::Device device);

@@ -152,9 +152,14 @@ absl::StatusOr<StartingPoint> LoadFrom(const v1::StartRank& start, HostState* st
 }
 
 absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, const Device& device,
-                                   HostState* state) {
+                                   bool prepared, HostState* state) {
   if (chosen >= 0) {
     return LoadResume(start, start.attempt().resume(chosen), device, state);
+  }
+  if (prepared) {
+    StartingPoint point;
+    point.run.parent = start.attempt().from().name();
+    return point;
   }
   if (start.attempt().has_from()) {
     return LoadFrom(start, state);
@@ -165,13 +170,13 @@ absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, const
 }  // namespace
 
 absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, const Device& device,
-                                        HostState* state) {
+                                        bool prepared, HostState* state) {
   const v1::StartRank& start = channel->start();
   Collective* collective = gang->checkpoint.get();
   absl::StatusOr<int> chosen = -1;
   if (gang->rank == 0) {
     chosen = ChooseCheckpoint(channel);
-    if (chosen.ok() && *chosen < 0 && start.attempt().has_from()) {
+    if (chosen.ok() && *chosen < 0 && start.attempt().has_from() && !prepared) {
       const absl::Status sound = CheckFrom(start);
       chosen = sound.ok() ? chosen : sound;
     }
@@ -179,7 +184,7 @@ absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, cons
   RETURN_IF_ERROR(AgreeOn(chosen.status(), collective));
   double shared = gang->rank == 0 ? *chosen : 0.0;
   RETURN_IF_ERROR(collective->AllReduceSum(absl::MakeSpan(&shared, 1)));
-  absl::StatusOr<StartingPoint> point = Load(start, static_cast<int>(shared), device, state);
+  absl::StatusOr<StartingPoint> point = Load(start, static_cast<int>(shared), device, prepared, state);
   RETURN_IF_ERROR(AgreeOn(point.status(), collective));
   return point;
 }

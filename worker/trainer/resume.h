@@ -18,11 +18,12 @@ struct StartingPoint {
 };
 
 // Rank 0 reads back the checkpoints of StartAttempt.resume, newest first, and takes the first that is sound;
-// each other is reported as CheckpointCorrupt. All ranks then load that one into `state`. Errors: the
+// each other is reported as CheckpointCorrupt. All ranks then load that one into `state`. `prepared`: the
+// model already holds what it makes of `from`. Errors: the
 // checkpoint of `from` is not sound; an exact run that could not go on exactly (another world size, number of
 // threads or processor) EXACT_RESUME_IMPOSSIBLE.
 absl::StatusOr<StartingPoint> FindStart(WorkerChannel* channel, Gang* gang, const Device& device,
-                                        HostState* state);
+                                        bool prepared, HostState* state);
 
 }  // namespace cherry::trainer
 

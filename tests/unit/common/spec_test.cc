@@ -95,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadCase{"NoKind", "kind", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_kind(); }},
         BadCase{"OtherKind", "kind", "KIND_NOT_SUPPORTED",
-                [](v1::JobSpec* s) { s->set_kind(v1::JobSpec::COMPRESS); }},
+                [](v1::JobSpec* s) { s->set_kind(v1::JobSpec::FUSE); }},
         BadCase{"NoName", "name", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_name(); }},
         BadCase{"BadName", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("Ko_Base"); }},
         BadCase{"NameEscapes", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("../x"); }},

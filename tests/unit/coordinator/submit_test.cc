@@ -96,7 +96,7 @@ TEST_F(Submits, ValidateOnlyPlansAndChangesNothing) {
 
 TEST_F(Submits, OtherKindsAreRefusedForNow) {
   v1::JobSpec spec = PretrainSpec("a", 1);
-  spec.set_kind(v1::JobSpec::COMPRESS);
+  spec.set_kind(v1::JobSpec::FUSE);
   EXPECT_EQ(InfoOf(TrySubmit(spec).status()).reason(), "KIND_NOT_SUPPORTED");
 }
 

@@ -71,11 +71,13 @@ TEST_F(MetricsTest, ShowsWhatAMethodMeasuresAndTakesItAway) {
   add("loss/valid/selected", 3.5);
   add("coupling/cosine", 0.25);
   add("wave", 1.5);
+  add("recovery/merge", 0.75);
   metrics_->OnStep({key_, 0}, attempt_, step_);
   const std::string labels = "{job_name=\"ko-base\",job_namespace=\"default\"";
   EXPECT_THAT(metrics_->Page(),
               AllOf(HasSubstr("cherry_job_loss" + labels + ",split=\"valid_selected\"} 3.5"),
                     HasSubstr("cherry_job_gradient_coupling" + labels + ",measure=\"cosine\"} 0.25"),
+                    HasSubstr("cherry_job_recovery" + labels + "} 0.75"),
                     HasSubstr("cherry_job_wave" + labels + "} 1.5")));
   metrics_->OnAttemptGone(key_);
   EXPECT_THAT(metrics_->Page(), Not(HasSubstr("ko-base")));

@@ -23,6 +23,7 @@ class FreshModels final : public InputModels {
   absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view) override {
     return std::make_unique<Transformer>(kShape, Transformer::Options{}, 2);
   }
+  absl::StatusOr<Batch> Calibration(int64_t) override { return absl::UnimplementedError("no data"); }
 };
 
 Batch MakeBatch() {

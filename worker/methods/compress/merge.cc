@@ -1,0 +1,248 @@
+#include "worker/methods/compress/merge.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/schedule.h"
+#include "worker/methods/compress/align.h"
+
+namespace cherry::trainer {
+namespace {
+
+// Most layers that rdsc takes in at a time, as in LaCo.
+constexpr int64_t kMostCollapsed = 4;
+
+constexpr const char* kMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                                     "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+constexpr const char* kHeadNorms[] = {"self_attn.q_norm", "self_attn.k_norm"};
+constexpr const char* kLayerNorms[] = {"input_layernorm", "post_attention_layernorm"};
+
+at::Tensor Find(const Transformer& model, const std::string& name) {
+  const int64_t index = model.parameters().Find(name);
+  TORCH_CHECK(index >= 0, "the model has no parameter ", name);
+  return model.parameters().list()[static_cast<size_t>(index)].tensor.detach();
+}
+
+std::string LayerName(int64_t layer, absl::string_view part) {
+  return absl::StrCat("model.layers.", layer, ".", part, ".weight");
+}
+
+std::string VisitName(const Visit& visit, absl::string_view part) {
+  return visit.loop < 0 ? LayerName(visit.layer, part)
+                        : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
+}
+
+std::vector<Visit> VisitsOf(const Transformer& model) {
+  return ParseSchedule(model.shape().schedule, model.shape().layers).value_or(std::vector<Visit>());
+}
+
+// The mean over positions of the cosine of two states [b, t, d].
+double MeanCosine(const at::Tensor& a, const at::Tensor& b) {
+  return at::cosine_similarity(a.to(at::kFloat), b.to(at::kFloat), /*dim=*/-1).mean().item<double>();
+}
+
+// cosines[l]: of the states before layers l and l + distance, over the calibration.
+std::vector<double> StateCosines(Transformer* model, absl::Span<const at::Tensor> calibration, int64_t distance) {
+  const at::NoGradGuard no_gradient;
+  std::vector<double> cosines(static_cast<size_t>(model->shape().layers - distance + 1), 0.0);
+  for (const at::Tensor& tokens : calibration) {
+    std::vector<at::Tensor> states;
+    model->Hidden(tokens, &states);
+    for (size_t l = 0; l < cosines.size(); ++l) {
+      cosines[l] += MeanCosine(states[l], states[l + static_cast<size_t>(distance)]) /
+                    static_cast<double>(calibration.size());
+    }
+  }
+  return cosines;
+}
+
+Similarity LastStateSimilarity(Transformer* source, absl::Span<const at::Tensor> calibration) {
+  return [source, calibration](const std::vector<Combination>& combinations) {
+    const at::NoGradGuard no_gradient;
+    ModelShape shape = source->shape();
+    shape.layers = static_cast<int64_t>(combinations.size());
+    Transformer::Options options;
+    options.device = source->parameters().values().device();
+    options.frozen = true;
+    Transformer collapsed(shape, options, /*seed=*/0);
+    MergeInto(*source, combinations, /*aligned=*/false, &collapsed);
+    double sum = 0.0;
+    for (const at::Tensor& tokens : calibration) {
+      sum += MeanCosine(collapsed.Hidden(tokens), source->Hidden(tokens));
+    }
+    return sum / static_cast<double>(calibration.size());
+  };
+}
+
+at::Tensor WeightedSum(const Transformer& source, const Combination& combination, absl::string_view part,
+                       const std::map<int64_t, LayerOrder>& orders) {
+  at::Tensor sum;
+  for (const auto& [layer, weight] : combination) {
+    at::Tensor tensor = Find(source, LayerName(layer, part));
+    const auto order = orders.find(layer);
+    if (order != orders.end()) {
+      tensor = Reordered(tensor, part, source.shape(), order->second);
+    }
+    sum = sum.defined() ? sum + tensor * weight : tensor * weight;
+  }
+  return sum;
+}
+
+// The orders of all layers but the first of a combination.
+std::map<int64_t, LayerOrder> Orders(const Transformer& source, const Combination& combination) {
+  std::map<int64_t, LayerOrder> orders;
+  const auto weights = [&](int64_t layer) {
+    LayerWeights found;
+    for (const char* part : kMatrices) {
+      found[part] = Find(source, LayerName(layer, part));
+    }
+    return found;
+  };
+  const LayerWeights first = weights(combination.front().first);
+  for (size_t i = 1; i < combination.size(); ++i) {
+    orders[combination[i].first] = Align(first, weights(combination[i].first), source.shape());
+  }
+  return orders;
+}
+
+const char* const kGains[] = {"self_attn.gain", "mlp.gain"};
+
+void Copy(const at::Tensor& from, at::Tensor to) { to.copy_(from); }
+
+}  // namespace
+
+std::vector<Combination> Combine(const v1::CompressConfig& compress, Transformer* source,
+                                 absl::Span<const at::Tensor> calibration) {
+  const int64_t layers = source->shape().layers;
+  const int64_t targets = compress.layers();
+  const bool keep_ends = compress.ends() == v1::CompressConfig::KEEP;
+  const std::vector<LayerGroup> groups = GroupLayers(layers, targets, keep_ends);
+  switch (compress.method()) {
+    case v1::CompressConfig::FIRST:
+      return CombineFirst(groups);
+    case v1::CompressConfig::LAST:
+      return CombineLast(groups);
+    case v1::CompressConfig::STEP:
+      return CombineStep(layers, targets);
+    case v1::CompressConfig::DROP:
+      return CombineDrop(layers, targets, StateCosines(source, calibration, layers - targets), keep_ends);
+    case v1::CompressConfig::BI:
+      return CombineByInfluence(groups, StateCosines(source, calibration, 1));
+    case v1::CompressConfig::RDSC:
+      return CombineRdsc(layers, targets, kMostCollapsed, keep_ends, LastStateSimilarity(source, calibration));
+    default:
+      return CombineMean(groups);
+  }
+}
+
+void MergeInto(const Transformer& source, absl::Span<const Combination> combinations, bool aligned,
+               Transformer* target) {
+  const at::NoGradGuard no_gradient;
+  for (const NamedParameter& parameter : target->parameters().list()) {
+    const int64_t same = source.parameters().Find(parameter.name);
+    if (same >= 0 && parameter.name.rfind("model.layers.", 0) != 0) {
+      Copy(Find(source, parameter.name), parameter.tensor.detach());
+    }
+  }
+  for (const Visit& visit : VisitsOf(*target)) {
+    const Combination& combination = combinations[static_cast<size_t>(visit.layer)];
+    for (const char* part : kLayerNorms) {
+      Copy(WeightedSum(source, combination, part, {}), Find(*target, VisitName(visit, part)));
+    }
+    if (visit.round > 0) {
+      continue;
+    }
+    const std::map<int64_t, LayerOrder> orders =
+        aligned ? Orders(source, combination) : std::map<int64_t, LayerOrder>();
+    for (const char* part : kMatrices) {
+      Copy(WeightedSum(source, combination, part, orders), Find(*target, LayerName(visit.layer, part)));
+    }
+    for (const char* part : kHeadNorms) {
+      if (source.shape().qk_norm) {
+        Copy(WeightedSum(source, combination, part, {}), Find(*target, LayerName(visit.layer, part)));
+      }
+    }
+  }
+}
+
+void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t rounds, Transformer* model) {
+  const at::NoGradGuard no_gradient;
+  for (const Visit& visit : VisitsOf(*model)) {
+    if (visit.loop < 0) {
+      continue;
+    }
+    const int64_t active = std::min(rounds, visit.rounds);
+    const double flow = visit.round < active
+                            ? stands_for[static_cast<size_t>(visit.layer)] / static_cast<double>(active)
+                            : 0.0;
+    const double gain = start == GainStart::kFlow ? flow : visit.round == 0 ? 1.0 : 0.0;
+    for (const char* part : kGains) {
+      Find(*model, VisitName(visit, part)).fill_(gain);
+    }
+  }
+}
+
+void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* model) {
+  const at::NoGradGuard no_gradient;
+  // What each round had, before any of them is written.
+  std::map<std::string, at::Tensor> old;
+  const auto names = [&](const Visit& visit) {
+    std::vector<std::string> result;
+    for (const char* part : {"input_layernorm", "post_attention_layernorm", "self_attn.gain", "mlp.gain"}) {
+      result.push_back(VisitName(visit, part));
+    }
+    const std::string vector = absl::StrCat("model.loops.", visit.loop, ".rounds.", visit.round, ".weight");
+    if (visit.begins_round && model->parameters().Find(vector) >= 0) {
+      result.push_back(vector);
+    }
+    return result;
+  };
+  const std::vector<Visit> visits = VisitsOf(*model);
+  for (const Visit& visit : visits) {
+    if (visit.loop >= 0) {
+      for (const std::string& name : names(visit)) {
+        old[name] = Find(*model, name).clone();
+      }
+    }
+  }
+  for (const Visit& visit : visits) {
+    const int64_t had = std::min(before, visit.rounds);
+    const int64_t has = std::min(after, visit.rounds);
+    if (visit.loop < 0 || had == has || visit.round >= has) {
+      continue;
+    }
+    const bool flow = start == GainStart::kFlow;
+    if (!flow && visit.round < had) {
+      continue;
+    }
+    Visit from = visit;
+    from.round = flow ? visit.round * had / has : had - 1;
+    const double factor = flow ? static_cast<double>(had) / static_cast<double>(has) : 0.0;
+    const std::vector<std::string> sources = names(from);
+    const std::vector<std::string> targets = names(visit);
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const bool gain = i == 2 || i == 3;
+      Copy(gain ? old[sources[i]] * factor : old[sources[i]], Find(*model, targets[i]));
+    }
+  }
+}
+
+std::vector<double> StandsFor(absl::Span<const Combination> combinations, int64_t source_layers) {
+  std::vector<double> counts;
+  for (size_t p = 0; p < combinations.size(); ++p) {
+    const auto lowest = [](const Combination& combination) {
+      return std::min_element(combination.begin(), combination.end())->first;
+    };
+    const int64_t begin = p == 0 ? 0 : lowest(combinations[p]);
+    const int64_t end = p + 1 == combinations.size() ? source_layers : lowest(combinations[p + 1]);
+    counts.push_back(static_cast<double>(end - begin));
+  }
+  return counts;
+}
+
+}  // namespace cherry::trainer
