@@ -19,16 +19,18 @@ constexpr int64_t kDeepCut = 4;
 absl::Status CheckLayers(const v1::CompressConfig& compress, const ModelShape& parent) {
   const std::string field = "compress.layers";
   if (compress.layers() == 0) {
-    return InvalidField("FIELD_REQUIRED", field, absl::StrCat(field, ": is not given"),
-                        absl::StrCat("give 1 to ", parent.layers, ", the layers of the model it starts from"));
+    return InvalidField(
+        "FIELD_REQUIRED", field, absl::StrCat(field, ": is not given"),
+        absl::StrCat("give 1 to ", parent.layers, ", the layers of the model it starts from"));
   }
   if (compress.layers() < 0 || compress.layers() > parent.layers) {
-    return InvalidField("OUT_OF_RANGE", field,
-                        absl::StrCat(field, ": ", compress.layers(), " groups cannot be made of ", parent.layers,
-                                     " layers"),
-                        absl::StrCat("give 1 to ", parent.layers));
+    return InvalidField(
+        "OUT_OF_RANGE", field,
+        absl::StrCat(field, ": ", compress.layers(), " groups cannot be made of ", parent.layers, " layers"),
+        absl::StrCat("give 1 to ", parent.layers));
   }
-  if (compress.ends() == v1::CompressConfig::KEEP && compress.layers() < 3 && compress.layers() < parent.layers) {
+  if (compress.ends() == v1::CompressConfig::KEEP && compress.layers() < 3 &&
+      compress.layers() < parent.layers) {
     return InvalidField("OUT_OF_RANGE", field,
                         absl::StrCat(field, ": ", compress.layers(),
                                      " layers leave nothing between the two ends that are kept"),
@@ -72,7 +74,8 @@ absl::Status CheckUnroll(const v1::UnrollConfig& unroll, int64_t layers) {
 absl::Status ResolveRecover(const ModelShape& parent, int64_t layers, v1::RecoverConfig* recover) {
   if (!recover->has_alpha()) recover->set_alpha(0.5);
   if (!recover->has_temperature()) recover->set_temperature(1.0);
-  if (!recover->has_hidden_weight()) recover->set_hidden_weight(parent.layers >= kDeepCut * layers ? 1.0 : 0.0);
+  if (!recover->has_hidden_weight())
+    recover->set_hidden_weight(parent.layers >= kDeepCut * layers ? 1.0 : 0.0);
   if (!(recover->alpha() >= 0.0 && recover->alpha() <= 1.0)) {
     return OutOfRange("compress.recover.alpha", absl::StrCat(recover->alpha()), "[0, 1]");
   }
@@ -100,10 +103,11 @@ absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec) {
   RETURN_IF_ERROR(ResolveRecover(parent, compress->layers(), compress->mutable_recover()));
   if (!compress->unroll().schedule().empty() &&
       spec->train().activation_checkpoint() == v1::TrainConfig::FULL) {
-    return InvalidField("FIELD_NOT_ALLOWED", "train.activation_checkpoint",
-                        "train.activation_checkpoint: full is not possible with loops: a layer's gradient would be "
-                        "taken for complete after its last visit",
-                        "leave it out");
+    return InvalidField(
+        "FIELD_NOT_ALLOWED", "train.activation_checkpoint",
+        "train.activation_checkpoint: full is not possible with loops: a layer's gradient would be "
+        "taken for complete after its last visit",
+        "leave it out");
   }
   ModelShape made = parent;
   made.layers = compress->layers();

@@ -172,15 +172,22 @@ INSTANTIATE_TEST_SUITE_P(EveryPoint, StoreFaultTest,
                          });
 
 // Jobs of a method, from the undisturbed base: the killed one against one that nobody disturbed.
-class MethodKillTest : public ClusterTest {
+class MethodKillTest : public ClusterTest, public ::testing::WithParamInterface<v1::JobSpec::Kind> {
  protected:
-  v1::JobSpec Selective(const std::string& name, const std::string& from) {
+  v1::JobSpec Of(const std::string& name, const std::string& from) {
     v1::JobSpec spec = cluster_->SmallJob(name, kRanks, 40);
-    spec.set_kind(v1::JobSpec::SGT);
+    spec.set_kind(GetParam());
     spec.clear_model();
     spec.mutable_from()->set_job(from);
-    spec.mutable_sgt()->set_selector(v1::SgtConfig::ENTROPY);
-    spec.mutable_sgt()->set_coupling_every(5);
+    if (GetParam() == v1::JobSpec::SGT) {
+      spec.mutable_sgt()->set_selector(v1::SgtConfig::ENTROPY);
+      spec.mutable_sgt()->set_coupling_every(5);
+    } else {
+      spec.mutable_compress()->set_layers(1);
+      spec.mutable_compress()->mutable_unroll()->set_schedule("1x2");
+      spec.mutable_compress()->mutable_unroll()->mutable_growth()->Add(1);
+      spec.mutable_compress()->mutable_unroll()->mutable_growth()->Add(2);
+    }
     return spec;
   }
 
@@ -196,21 +203,28 @@ class MethodKillTest : public ClusterTest {
   }
 };
 
-TEST_F(MethodKillTest, SelectiveTrainingEndsAsIfNothingHadHappened) {
-  SubmitJob("sgt-base");
-  ExpectUndisturbedResult("sgt-base");
-  for (const char* const name : {"sgt-whole", "sgt-killed"}) {
-    const auto submitted = cluster_->Submit(Selective(name, "sgt-base"));
+TEST_P(MethodKillTest, EndsAsIfNothingHadHappened) {
+  const std::string kind = GetParam() == v1::JobSpec::SGT ? "sgt" : "compress";
+  SubmitJob(kind + "-base");
+  ExpectUndisturbedResult(kind + "-base");
+  for (const bool killed : {false, true}) {
+    const std::string name = kind + (killed ? "-killed" : "-whole");
+    const auto submitted = cluster_->Submit(Of(name, kind + "-base"));
     ASSERT_TRUE(submitted.ok()) << submitted.status();
-    if (std::string(name) == "sgt-killed") {
+    if (killed) {
       AwaitStep(name, 25);
       ASSERT_TRUE(cluster_->KillTrainer());
     }
     LastShards(name);
   }
-  EXPECT_EQ(LastShards("sgt-whole"), LastShards("sgt-killed"));
-  EXPECT_GE(cluster_->Get("sgt-killed")->attempts_size(), 2);
+  EXPECT_EQ(LastShards(kind + "-whole"), LastShards(kind + "-killed"));
+  EXPECT_GE(cluster_->Get(kind + "-killed")->attempts_size(), 2);
 }
+
+INSTANTIATE_TEST_SUITE_P(Kinds, MethodKillTest, ::testing::Values(v1::JobSpec::SGT, v1::JobSpec::COMPRESS),
+                         [](const auto& info) {
+                           return std::string(info.param == v1::JobSpec::SGT ? "Selective" : "Compression");
+                         });
 
 using DescribeTest = ClusterTest;
 

@@ -103,8 +103,8 @@ absl::Status CompressRecipe::StartLoops(absl::Span<const Combination> combinatio
   if (flow < identity) {
     Start(GainStart::kFlow);
   }
-  LogInfo(absl::StrFormat("loss on the calibration: identity %.4f, flow %.4f; the loops start as %s", identity,
-                          flow, flow < identity ? "flow" : "identity"));
+  LogInfo(absl::StrFormat("loss on the calibration: identity %.4f, flow %.4f; the loops start as %s",
+                          identity, flow, flow < identity ? "flow" : "identity"));
   return absl::OkStatus();
 }
 
@@ -195,8 +195,8 @@ at::Tensor CompressRecipe::StateDistance(const std::vector<at::Tensor>& states,
   };
   at::Tensor sum = at::zeros({}, counted.options());
   for (const size_t end : ends) {
-    const auto deep = static_cast<size_t>(std::llround(static_cast<double>(end * (teacher.size() - 1)) /
-                                                       static_cast<double>(place)));
+    const auto deep = static_cast<size_t>(
+        std::llround(static_cast<double>(end * (teacher.size() - 1)) / static_cast<double>(place)));
     const at::Tensor distance = (scaled(states[end]) - scaled(teacher[deep])).square().mean(-1);
     sum = sum + (distance.flatten() * counted).sum();
   }
@@ -254,7 +254,8 @@ std::vector<Measure> CompressRecipe::Compare(const std::vector<GroupSum>& now, s
 
 }  // namespace
 
-std::unique_ptr<Recipe> MakeCompressRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device) {
+std::unique_ptr<Recipe> MakeCompressRecipe(const v1::JobSpec& spec, const ModelShape& shape,
+                                           at::Device device) {
   return std::make_unique<CompressRecipe>(spec, shape, device);
 }
 

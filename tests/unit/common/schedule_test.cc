@@ -47,7 +47,8 @@ TEST(ScheduleTest, VisitsKnowTheirRoundAndLoop) {
 }
 
 TEST(ScheduleTest, WhatIsNoScheduleOfTheseLayersIsRefused) {
-  for (const char* bad : {"1 + 4x8", "1 + 4x8 + 2", "a", "0x3 + 6", "6x", "x6", "1 ++ 5", "3x0 + 3", "6x100000", "-1 + 7"}) {
+  for (const char* bad :
+       {"1 + 4x8", "1 + 4x8 + 2", "a", "0x3 + 6", "6x", "x6", "1 ++ 5", "3x0 + 3", "6x100000", "-1 + 7"}) {
     const auto parsed = ParseSchedule(bad, 6);
     ASSERT_FALSE(parsed.ok()) << bad;
     EXPECT_EQ(InfoOf(parsed.status()).field(), "compress.unroll.schedule");
@@ -66,7 +67,8 @@ TEST(ScheduleTest, ThePlanOfAnUnrolledModelCountsVisitsInFlopsAndLayersInParamet
   const double head = 6.0 * 44544 * 1280;
   EXPECT_NEAR((FlopsPerToken(looped, 1024) - head) / (FlopsPerToken(plain, 1024) - head), 34.0 / 6.0, 1e-9);
   looped.serveable = false;
-  EXPECT_EQ(CountParameters(looped) - CountParameters(plain), 32 * 2 + 28 * 2 * 1280 + 8 * 1280 + 1280 * 1280);
+  EXPECT_EQ(CountParameters(looped) - CountParameters(plain),
+            32 * 2 + 28 * 2 * 1280 + 8 * 1280 + 1280 * 1280);
 }
 
 }  // namespace

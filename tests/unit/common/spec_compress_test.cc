@@ -67,7 +67,8 @@ TEST_F(CompressSpecTest, RefusesWithFieldAndRemedy) {
          s->mutable_compress()->set_ends(v1::CompressConfig::KEEP);
        }},
       {"compress.unroll.schedule", [](v1::JobSpec* s) { s->mutable_compress()->set_layers(7); }},
-      {"compress.unroll.growth", [](v1::JobSpec* s) { s->mutable_compress()->mutable_unroll()->add_growth(4); }},
+      {"compress.unroll.growth",
+       [](v1::JobSpec* s) { s->mutable_compress()->mutable_unroll()->add_growth(4); }},
       {"compress.unroll.growth",
        [](v1::JobSpec* s) {
          s->mutable_compress()->mutable_unroll()->add_growth(8);
@@ -75,7 +76,8 @@ TEST_F(CompressSpecTest, RefusesWithFieldAndRemedy) {
        }},
       {"compress.unroll.start",
        [](v1::JobSpec* s) { s->mutable_compress()->mutable_unroll()->set_start(v1::UnrollConfig::LORA); }},
-      {"compress.recover.alpha", [](v1::JobSpec* s) { s->mutable_compress()->mutable_recover()->set_alpha(1.5); }},
+      {"compress.recover.alpha",
+       [](v1::JobSpec* s) { s->mutable_compress()->mutable_recover()->set_alpha(1.5); }},
       {"compress.recover.temperature",
        [](v1::JobSpec* s) { s->mutable_compress()->mutable_recover()->set_temperature(0.0); }},
       {"model", [](v1::JobSpec* s) { s->mutable_model()->set_preset("tiny"); }},

@@ -27,7 +27,8 @@ LayerOrder Align(const LayerWeights& first, const LayerWeights& layer, const Mod
   const at::NoGradGuard no_gradient;
   // A unit is a row of gate and of up, and a column of down.
   const auto units = [](const LayerWeights& weights) {
-    return at::cat({weights.at("mlp.gate_proj"), weights.at("mlp.up_proj"), weights.at("mlp.down_proj").t()}, 1);
+    return at::cat({weights.at("mlp.gate_proj"), weights.at("mlp.up_proj"), weights.at("mlp.down_proj").t()},
+                   1);
   };
   const auto heads = [&](const LayerWeights& weights) {
     return at::cat({ByHead(weights.at("self_attn.q_proj"), shape.kv_heads),
@@ -36,7 +37,8 @@ LayerOrder Align(const LayerWeights& first, const LayerWeights& layer, const Mod
                     ByHead(weights.at("self_attn.o_proj").t().contiguous(), shape.kv_heads)},
                    1);
   };
-  return {BestOrder(at::mm(units(first), units(layer).t())), BestOrder(at::mm(heads(first), heads(layer).t()))};
+  return {BestOrder(at::mm(units(first), units(layer).t())),
+          BestOrder(at::mm(heads(first), heads(layer).t()))};
 }
 
 at::Tensor Reordered(const at::Tensor& matrix, absl::string_view part, const ModelShape& shape,
@@ -73,7 +75,8 @@ std::vector<int64_t> AssignHighest(absl::Span<const double> values, int64_t n) {
         if (done[other]) {
           continue;
         }
-        const double cost = -values[(at - 1) * (size - 1) + other - 1] - row_potential[at] - column_potential[other];
+        const double cost =
+            -values[(at - 1) * (size - 1) + other - 1] - row_potential[at] - column_potential[other];
         if (cost < shortest[other]) {
           shortest[other] = cost;
           previous[other] = column;

@@ -18,9 +18,10 @@ namespace cherry::trainer {
 // Matrices of a layer by their part: "self_attn.q_proj", "mlp.up_proj", ...
 using LayerWeights = std::map<std::string, at::Tensor>;
 
-// Unit order.units[i] of a layer takes place i, and so for heads. Groups of query heads move with their key head.
+// Unit order.units[i] of a layer takes place i, and so for heads. Groups of query heads move with their key
+// head.
 struct LayerOrder {
-  std::vector<int64_t> units;     // Of the FFN.
+  std::vector<int64_t> units;  // Of the FFN.
   std::vector<int64_t> kv_heads;
 };
 
@@ -31,8 +32,8 @@ LayerOrder Align(const LayerWeights& first, const LayerWeights& layer, const Mod
 at::Tensor Reordered(const at::Tensor& matrix, absl::string_view part, const ModelShape& shape,
                      const LayerOrder& order);
 
-// The assignment of columns to rows with the highest sum of values [n * n], row-major: result[row] is its column. The
-// Hungarian method with potentials (Jonker and Volgenant's shortest paths), O(n^3).
+// The assignment of columns to rows with the highest sum of values [n * n], row-major: result[row] is its
+// column. The Hungarian method with potentials (Jonker and Volgenant's shortest paths), O(n^3).
 std::vector<int64_t> AssignHighest(absl::Span<const double> values, int64_t n);
 
 }  // namespace cherry::trainer

@@ -17,8 +17,9 @@ namespace {
 // Most layers that rdsc takes in at a time, as in LaCo.
 constexpr int64_t kMostCollapsed = 4;
 
-constexpr const char* kMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                     "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+constexpr const char* kMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                     "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                     "mlp.down_proj"};
 constexpr const char* kHeadNorms[] = {"self_attn.q_norm", "self_attn.k_norm"};
 constexpr const char* kLayerNorms[] = {"input_layernorm", "post_attention_layernorm"};
 
@@ -33,8 +34,9 @@ std::string LayerName(int64_t layer, absl::string_view part) {
 }
 
 std::string VisitName(const Visit& visit, absl::string_view part) {
-  return visit.loop < 0 ? LayerName(visit.layer, part)
-                        : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
+  return visit.loop < 0
+             ? LayerName(visit.layer, part)
+             : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
 }
 
 std::vector<Visit> VisitsOf(const Transformer& model) {
@@ -47,7 +49,8 @@ double MeanCosine(const at::Tensor& a, const at::Tensor& b) {
 }
 
 // cosines[l]: of the states before layers l and l + distance, over the calibration.
-std::vector<double> StateCosines(Transformer* model, absl::Span<const at::Tensor> calibration, int64_t distance) {
+std::vector<double> StateCosines(Transformer* model, absl::Span<const at::Tensor> calibration,
+                                 int64_t distance) {
   const at::NoGradGuard no_gradient;
   std::vector<double> cosines(static_cast<size_t>(model->shape().layers - distance + 1), 0.0);
   for (const at::Tensor& tokens : calibration) {
@@ -134,7 +137,8 @@ std::vector<Combination> Combine(const v1::CompressConfig& compress, Transformer
     case v1::CompressConfig::BI:
       return CombineByInfluence(groups, StateCosines(source, calibration, 1));
     case v1::CompressConfig::RDSC:
-      return CombineRdsc(layers, targets, kMostCollapsed, keep_ends, LastStateSimilarity(source, calibration));
+      return CombineRdsc(layers, targets, kMostCollapsed, keep_ends,
+                         LastStateSimilarity(source, calibration));
     default:
       return CombineMean(groups);
   }

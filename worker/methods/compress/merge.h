@@ -16,29 +16,32 @@
 
 namespace cherry::trainer {
 
-// The combinations of `compress.method` with this many layers. `calibration` are tokens [b, t] for the methods that look
-// at states: drop, bi, rdsc.
+// The combinations of `compress.method` with this many layers. `calibration` are tokens [b, t] for the
+// methods that look at states: drop, bi, rdsc.
 std::vector<Combination> Combine(const v1::CompressConfig& compress, Transformer* source,
                                  absl::Span<const at::Tensor> calibration);
 
-// Weights of `target` from `source`: layer p by combinations[p], every visit of it with the norms of that layer, all
-// else as it is. `aligned`: the FFN units and the heads of each layer are first put in the order in which they are most
-// like those of the combination's first layer (Hungarian method on the inner products of their weights), which changes
-// nothing that a layer computes. Gains, vectors and injections are left alone.
+// Weights of `target` from `source`: layer p by combinations[p], every visit of it with the norms of that
+// layer, all else as it is. `aligned`: the FFN units and the heads of each layer are first put in the order
+// in which they are most like those of the combination's first layer (Hungarian method on the inner products
+// of their weights), which changes nothing that a layer computes. Gains, vectors and injections are left
+// alone.
 void MergeInto(const Transformer& source, absl::Span<const Combination> combinations, bool aligned,
                Transformer* target);
 
-// Gains for `rounds` rounds of each loop. identity: 1 in the first round, 0 in the others: the merged model itself. flow:
-// c / n in each of n rounds of a layer that stands for c, so that the residual stream moves as far as before.
+// Gains for `rounds` rounds of each loop. identity: 1 in the first round, 0 in the others: the merged model
+// itself. flow: c / n in each of n rounds of a layer that stands for c, so that the residual stream moves as
+// far as before.
 enum class GainStart { kIdentity, kFlow };
 void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t rounds, Transformer* model);
 
-// From `before` rounds to `after`: identity adds rounds that do nothing yet, with the norms of the last; under flow round
-// q takes what round q * before / after had, with before / after of its gains. REQUIRES: before < after.
+// From `before` rounds to `after`: identity adds rounds that do nothing yet, with the norms of the last;
+// under flow round q takes what round q * before / after had, with before / after of its gains. REQUIRES:
+// before < after.
 void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* model);
 
-// How many source layers each target stands for: the size of its group, or of the run of layers up to the next one where
-// a method keeps single layers.
+// How many source layers each target stands for: the size of its group, or of the run of layers up to the
+// next one where a method keeps single layers.
 std::vector<double> StandsFor(absl::Span<const Combination> combinations, int64_t source_layers);
 
 }  // namespace cherry::trainer

@@ -54,8 +54,11 @@ TEST_F(MergeTest, LayersAreTheWeightedSumsAndAllElseIsCopied) {
   Transformer target(Shallow(""), {}, 4);
   MergeInto(source_, Means(), false, &target);
   for (const char* part : {"self_attn.q_proj", "mlp.down_proj", "input_layernorm"}) {
-    const auto name = [&](int layer) { return "model.layers." + std::to_string(layer) + "." + part + ".weight"; };
-    EXPECT_LT(Difference(Get(target, name(1)), (Get(source_, name(2)) + Get(source_, name(3))) / 2), 1e-7) << part;
+    const auto name = [&](int layer) {
+      return "model.layers." + std::to_string(layer) + "." + part + ".weight";
+    };
+    EXPECT_LT(Difference(Get(target, name(1)), (Get(source_, name(2)) + Get(source_, name(3))) / 2), 1e-7)
+        << part;
   }
   for (const char* name : {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"}) {
     EXPECT_EQ(Difference(Get(target, name), Get(source_, name)), 0.0) << name;

@@ -151,6 +151,27 @@ v1::JobSpec Workspace::SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) 
   return resolved.value_or(spec);
 }
 
+v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
+  const v1::JobSpec base = Spec(steps);
+  v1::JobSpec spec = base;
+  spec.set_kind(v1::JobSpec::COMPRESS);
+  spec.set_name("ko-1");
+  spec.clear_model();
+  spec.mutable_from()->set_job("ko-base");
+  spec.mutable_compress()->set_layers(1);
+  spec.mutable_compress()->mutable_unroll()->set_schedule("1x4");
+  for (const int rounds : {1, 2, 4}) {
+    spec.mutable_compress()->mutable_unroll()->add_growth(rounds);
+  }
+  SpecContext context;
+  context.train = &dataset_;
+  context.valid = &dataset_;
+  context.parent_model = &base.model();
+  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
+  EXPECT_TRUE(resolved.ok()) << resolved.status();
+  return resolved.value_or(spec);
+}
+
 v1::StartAttempt Workspace::SgtAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
                                        int world_size) const {
   v1::StartAttempt attempt = Attempt(spec, epoch, world_size);

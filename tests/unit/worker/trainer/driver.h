@@ -40,6 +40,8 @@ class Workspace {
   v1::JobSpec Spec(int64_t steps) const;
   // A resolved spec of selective training from such a model.
   v1::JobSpec SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) const;
+  // A resolved spec that makes one layer of the two, and loops over it four times in the end.
+  v1::JobSpec CompressSpec(int64_t steps) const;
   // An attempt of it.
   v1::StartAttempt Attempt(const v1::JobSpec& spec, int64_t epoch, int world_size) const;
   // The same, from `start`, which is also the reference.
