@@ -35,8 +35,18 @@ void UpdateBest(Decision* decision, JobEntry* entry) {
   }
 }
 
-// Checkpoints that live jobs start from.
-std::set<std::pair<int64_t, int64_t>> Referenced(const State& state, const std::string& uid) {
+// What a job that waits would choose if this one succeeded now.
+bool IsAwaited(const v1::AwaitedInput& awaited, const Checkpoint& checkpoint) {
+  int64_t step = 0;
+  if (absl::SimpleAtoi(awaited.checkpoint(), &step)) {
+    return checkpoint.step() == step;
+  }
+  return awaited.checkpoint() != "latest" && checkpoint.best();  // The latest is always kept.
+}
+
+// Checkpoints that live jobs start from, or will.
+std::set<std::pair<int64_t, int64_t>> Referenced(const State& state, const JobEntry& entry) {
+  const std::string& uid = entry.uid();
   std::set<std::pair<int64_t, int64_t>> keys;
   const auto children = state.children.find(uid);
   if (children == state.children.end()) {
@@ -50,6 +60,13 @@ std::set<std::pair<int64_t, int64_t>> Referenced(const State& state, const std::
     for (const v1::JobInput& input : record.inputs()) {
       if (input.checkpoint().job_uid() == uid) {
         keys.insert({input.checkpoint().step(), input.checkpoint().epoch()});
+      }
+    }
+    for (const v1::AwaitedInput& awaited : record.awaits()) {
+      for (const auto& [key, checkpoint] : entry.checkpoints) {
+        if (awaited.job_uid() == uid && IsAwaited(awaited, checkpoint)) {
+          keys.insert(key);
+        }
       }
     }
   }
@@ -134,6 +151,15 @@ void MarkCorrupt(State* state, Decision* decision, JobEntry* entry, Checkpoint* 
   UpdateBest(decision, entry);
 }
 
+absl::Status CheckSelector(absl::string_view which, absl::string_view field) {
+  int64_t step = 0;
+  if (which.empty() || which == "best" || which == "latest" || absl::SimpleAtoi(which, &step)) {
+    return absl::OkStatus();
+  }
+  return InvalidField("CHECKPOINT_INVALID", field, absl::StrCat(field, ": '", which, "' names no checkpoint"),
+                      "use best, latest or a step");
+}
+
 absl::StatusOr<Checkpoint> SelectCheckpoint(const JobEntry& entry, absl::string_view which,
                                             absl::string_view field) {
   const std::vector<Checkpoint> committed = CommittedNewestFirst(entry);
@@ -153,12 +179,9 @@ absl::StatusOr<Checkpoint> SelectCheckpoint(const JobEntry& entry, absl::string_
     }
     return committed.front();  // Nothing was validated: the latest is as good as any.
   }
+  RETURN_IF_ERROR(CheckSelector(which, field));
   int64_t step = 0;
-  if (!absl::SimpleAtoi(which, &step)) {
-    return InvalidField("CHECKPOINT_INVALID", field,
-                        absl::StrCat(field, ": '", which, "' names no checkpoint"),
-                        "use best, latest or a step");
-  }
+  (void)absl::SimpleAtoi(which, &step);
   for (const auto& [key, checkpoint] : entry.checkpoints) {
     if (checkpoint.step() == step && checkpoint.state() == Checkpoint::CORRUPT &&
         FindCommitted(const_cast<JobEntry*>(&entry), step) == nullptr) {
@@ -201,7 +224,7 @@ bool HasFinal(const JobEntry& entry) {
 
 void Retain(State* state, Decision* decision, JobEntry* entry) {
   const v1::CheckpointConfig& config = entry->job().resolved().checkpoint();
-  const auto referenced = Referenced(*state, entry->uid());
+  const auto referenced = Referenced(*state, *entry);
   int newer = 0;
   for (auto place = entry->checkpoints.rbegin(); place != entry->checkpoints.rend(); ++place) {
     Checkpoint& checkpoint = place->second;
@@ -232,6 +255,9 @@ void ReleaseSource(State* state, Decision* decision, const JobEntry& entry) {
   }
   for (const v1::JobInput& input : entry.record.inputs()) {
     sources.insert(input.checkpoint().job_uid());
+  }
+  for (const v1::AwaitedInput& awaited : entry.record.awaits()) {
+    sources.insert(awaited.job_uid());
   }
   for (const std::string& uid : sources) {
     if (JobEntry* source = FindJob(state, uid)) {

@@ -31,6 +31,9 @@ v1::Checkpoint* FindCommitted(JobEntry* entry, int64_t step);
 void MarkCorrupt(State* state, Decision* decision, JobEntry* entry, v1::Checkpoint* checkpoint,
                  absl::string_view detail);
 
+// INVALID_ARGUMENT (CHECKPOINT_INVALID) unless it is empty, `best`, `latest` or a step.
+absl::Status CheckSelector(absl::string_view which, absl::string_view field);
+
 // `best`, `latest` or a step. NOT_FOUND with the reason when there is none.
 absl::StatusOr<v1::Checkpoint> SelectCheckpoint(const JobEntry& entry, absl::string_view which,
                                                 absl::string_view field);
@@ -44,7 +47,7 @@ bool HasFinal(const JobEntry& entry);
 // Applies retention.
 void Retain(State* state, Decision* decision, JobEntry* entry);
 
-// A job that has ended no longer protects the checkpoint it started from. Nothing for a live job.
+// A job that has ended no longer protects the checkpoints it read or waited for. Nothing for a live job.
 void ReleaseSource(State* state, Decision* decision, const JobEntry& entry);
 
 // An attempt has ended: what it published but never committed is to be removed.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/ids.h"
 #include "common/status.h"
+#include "coordinator/core/awaited.h"
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/control.h"
 #include "coordinator/core/explain.h"
@@ -304,7 +305,8 @@ absl::Time Core::NextDeadline() const {
 }
 
 void Core::Finish(Decision* decision) {
-  decision->actor = "coordinator";  // Whoever asked, the placement is our own.
+  decision->actor = "coordinator";  // Whoever asked, what follows from it is our own.
+  SettleAwaited(&state_, decision);
   if (decision->dirty_queue) {
     Schedule(&state_, decision);
   } else {

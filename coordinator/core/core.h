@@ -32,6 +32,7 @@ struct Records {
   std::vector<v1::Checkpoint> checkpoints;
   std::vector<v1::WorkerRecord> workers;
   std::vector<v1::Dataset> datasets;
+  std::vector<v1::PipelineRecord> pipelines;
   std::vector<v1::RequestRecord> requests;  // Replies may be left out.
 };
 

@@ -39,6 +39,7 @@ struct Changes {
   std::vector<v1::WorkerRecord> put_workers;
   std::vector<std::string> delete_workers;
   std::vector<v1::Dataset> put_datasets;
+  std::vector<v1::PipelineRecord> put_pipelines;
   std::vector<v1::RequestRecord> put_requests;
   std::vector<std::string> delete_requests;
   std::vector<v1::Event> put_events;
@@ -46,7 +47,7 @@ struct Changes {
 
   bool empty() const {
     return put_jobs.empty() && put_checkpoints.empty() && delete_checkpoints.empty() && put_workers.empty() &&
-           delete_workers.empty() && put_datasets.empty() && put_requests.empty() &&
+           delete_workers.empty() && put_datasets.empty() && put_pipelines.empty() && put_requests.empty() &&
            delete_requests.empty() && put_events.empty();
   }
 };
@@ -113,8 +114,9 @@ struct Decision {
   std::set<std::string> dirty_jobs;
   std::set<std::string> dirty_workers;
   std::set<std::pair<std::string, std::pair<int64_t, int64_t>>> dirty_checkpoints;  // uid, (step, epoch)
-  std::vector<std::string> new_jobs;  // Uids of jobs that wait since this decision.
-  bool dirty_queue = false;           // Slots or waiting jobs have changed: place again.
+  std::vector<std::string> new_jobs;    // Uids of jobs that wait for slots since this decision.
+  std::vector<std::string> ended_jobs;  // Uids of jobs that have ended; others may wait for them.
+  bool dirty_queue = false;             // Slots or waiting jobs have changed: place again.
 };
 
 }  // namespace cherry::coordinator

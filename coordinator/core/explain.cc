@@ -5,6 +5,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "coordinator/core/awaited.h"
 #include "coordinator/core/machines.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/scheduler.h"
@@ -36,6 +38,19 @@ PendingReason CapacityReason(const State& state, const JobEntry& entry) {
   } else {
     reason.set_remedy(
         absl::StrCat("start workers with ", Plural(capacity.needed - capacity.existing, "more slot")));
+  }
+  return reason;
+}
+
+PendingReason LimitReason(const State& state, const JobEntry& entry) {
+  const int most = entry.record.max_parallel();
+  PendingReason reason;
+  reason.set_tier(PendingReason::QUOTA);
+  reason.set_message(absl::StrCat("matrix.max_parallel: ", Plural(most, "job"), " of ", entry.job().matrix(),
+                                  most == 1 ? " runs" : " run"));
+  reason.set_remedy("it starts when one of them has ended");
+  for (const std::string& uid : state.limited.at(LimitGroup(entry))) {
+    reason.add_blocking_jobs(state.jobs.at(uid).job().name());
   }
   return reason;
 }
@@ -84,6 +99,11 @@ void ExplainWaiting(const State& state, const JobEntry& entry, v1::ExplainJobRes
     return;
   }
   answer->set_summary(absl::StrCat(TierName(answer->reasons(0).tier()), ": ", answer->reasons(0).message()));
+  for (const PendingReason& reason : answer->reasons()) {
+    if (reason.tier() == PendingReason::INPUT && !entry.record.awaits().empty()) {
+      answer->add_would_start(absl::StrCat("when ", absl::StripPrefix(reason.remedy(), "it queues when ")));
+    }
+  }
   const Capacity capacity = CountCapacity(state, entry.job().resolved());
   if (capacity.existing < capacity.needed) {
     answer->add_would_start(absl::StrCat("with ", Plural(capacity.needed - capacity.existing, "more slot")));
@@ -97,7 +117,7 @@ void ExplainWaiting(const State& state, const JobEntry& entry, v1::ExplainJobRes
       answer->add_would_start(absl::StrCat("with a priority above that of ", reason.blocking_jobs(0)));
     }
   }
-  if (capacity.free < capacity.needed) {
+  if (capacity.free < capacity.needed && entry.record.awaits().empty()) {
     answer->add_would_start(
         absl::StrCat("when ", Plural(capacity.needed - capacity.free, "more slot"), " get free"));
   }
@@ -110,12 +130,23 @@ std::vector<PendingReason> PendingReasons(const State& state, const JobEntry& en
   if (entry.job().state() != Job::PENDING) {
     return reasons;
   }
+  if (!entry.record.awaits().empty()) {
+    reasons = AwaitedReasons(state, entry);
+    // Slots that are in use now tell nothing about that time; slots that do not exist do.
+    if (!PlaceGang(state, entry.job().resolved(), Slots::kAll).has_value()) {
+      reasons.push_back(CapacityReason(state, entry));
+    }
+    return reasons;
+  }
   if (SourceIsGone(state, entry)) {
     PendingReason& reason = reasons.emplace_back();
     reason.set_tier(PendingReason::INPUT);
     reason.set_message(
         absl::StrCat("its checkpoint ", entry.record.source().name(), " is corrupt or deleted"));
     reason.set_remedy("cancel it and submit it from another checkpoint");
+  }
+  if (IsAtLimit(state, entry)) {
+    reasons.push_back(LimitReason(state, entry));
   }
   if (!PlaceGang(state, entry.job().resolved(), Slots::kFree).has_value()) {
     reasons.push_back(CapacityReason(state, entry));

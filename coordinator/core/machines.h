@@ -19,8 +19,8 @@ enum class JobEvent {
   kPlaced,       // A gang of slots was found.
   kFirstStep,    // The attempt has done a step.
   kSucceeded,    // Every rank has succeeded and the last checkpoint is committed.
-  kFailed,       // Its retries or its time are used up.
-  kCancelled,    // Its attempt, if any, is gone and a cancel was asked for.
+  kFailed,       // Its retries or its time are used up, or a job that it waits for has failed.
+  kCancelled,    // Its attempt, if any, is gone and a cancel was asked for: of it or of what it waits for.
   kPaused,       // The same for a pause.
   kRequeued,     // Its attempt was stopped, and it was resumed meanwhile.
   kBackedOff,    // Its attempt has ended for a reason that lets it try again later.

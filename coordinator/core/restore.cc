@@ -29,6 +29,16 @@ void RestoreJobs(State* state, const Records& records) {
   }
 }
 
+void RestorePipelines(State* state, const Records& records) {
+  for (const v1::PipelineRecord& record : records.pipelines) {
+    state->pipelines[record.pipeline().uid()] = record;
+    std::string& newest = state->pipeline_by_name[record.pipeline().name()];
+    if (newest.empty() || state->pipelines.at(newest).arrival() < record.arrival()) {
+      newest = record.pipeline().uid();
+    }
+  }
+}
+
 // Nobody has been heard since the start: silence is counted from now.
 void RestoreWorkers(State* state, absl::Time now, const Records& records) {
   for (const v1::WorkerRecord& record : records.workers) {
@@ -77,6 +87,7 @@ void Core::Restore(Decision* decision, const Records& records) {
     state_.datasets[dataset.name()] = dataset;
   }
   RestoreJobs(&state_, records);
+  RestorePipelines(&state_, records);
   RestoreWorkers(&state_, decision->now, records);
   RestoreRequests(&state_, records);
   ResumeRemovals(&state_, decision);

@@ -31,7 +31,7 @@ void Schedule(State* state, Decision* decision) {
   for (auto next = state->queue.begin(); next != state->queue.end();) {
     JobEntry& entry = state->jobs.at(next->uid);
     ++next;  // Starting the job takes it out of the queue.
-    if (too_large.count(entry.shape) > 0 || SourceIsGone(*state, entry)) {
+    if (too_large.count(entry.shape) > 0 || SourceIsGone(*state, entry) || IsAtLimit(*state, entry)) {
       continue;
     }
     if (const std::optional<Gang> gang = PlaceGang(*state, entry.job().resolved(), Slots::kFree)) {
@@ -48,7 +48,8 @@ void Schedule(State* state, Decision* decision) {
 void ScheduleNew(State* state, Decision* decision, JobEntry* entry) {
   const JobEntry* head = FindJob(state, state->head);
   // Behind the head nothing starts. Before it, or without one, all that wait could never fit.
-  if ((head != nullptr && OrderOf(*head) < OrderOf(*entry)) || SourceIsGone(*state, *entry)) {
+  if ((head != nullptr && OrderOf(*head) < OrderOf(*entry)) || SourceIsGone(*state, *entry) ||
+      IsAtLimit(*state, *entry)) {
     return;
   }
   if (const std::optional<Gang> gang = PlaceGang(*state, entry->job().resolved(), Slots::kFree)) {
@@ -89,6 +90,12 @@ absl::Time NextJobDeadline(const State& state) {
     next = std::min(next, TimeLimit(state.jobs.at(uid)));
   }
   return next;
+}
+
+bool IsAtLimit(const State& state, const JobEntry& entry) {
+  const auto running = state.limited.find(LimitGroup(entry));
+  return running != state.limited.end() &&
+         static_cast<int>(running->second.size()) >= entry.record.max_parallel();
 }
 
 bool SourceIsGone(const State& state, const JobEntry& entry) {

@@ -1,6 +1,6 @@
 // Which waiting jobs start now: strictly by priority, then arrival. The first that waits for slots in use
 // holds back all behind it, so that it does not starve; one that the registered slots could never hold does
-// not.
+// not. Nor does one that a matrix.max_parallel keeps waiting.
 //
 // No thread safety: one thread steps the core.
 #ifndef CHERRY_COORDINATOR_CORE_SCHEDULER_H_
@@ -21,6 +21,9 @@ void ScheduleNew(State* state, Decision* decision, JobEntry* entry);
 void CheckDeadlines(State* state, Decision* decision);
 // When the next of either is due; InfiniteFuture when none is.
 absl::Time NextJobDeadline(const State& state);
+
+// As many jobs of its matrix as matrix.max_parallel allows have an attempt.
+bool IsAtLimit(const State& state, const JobEntry& entry);
 
 // The checkpoint a job was to start from has been deleted or found corrupt.
 bool SourceIsGone(const State& state, const JobEntry& entry);

@@ -22,7 +22,7 @@ QueueKey OrderOf(const JobEntry& entry) {
 
 void Reindex(State* state, const JobEntry& entry) {
   const v1::Job& job = entry.job();
-  Keep(&state->queue, OrderOf(entry), job.state() == v1::Job::PENDING);
+  Keep(&state->queue, OrderOf(entry), job.state() == v1::Job::PENDING && entry.record.awaits().empty());
   Keep(&state->active, job.uid(), entry.live_attempt() != nullptr);
   Keep(&state->backoff, job.uid(), job.state() == v1::Job::BACKOFF);
   if (entry.record.has_source()) {
@@ -31,6 +31,16 @@ void Reindex(State* state, const JobEntry& entry) {
   for (const v1::JobInput& input : entry.record.inputs()) {
     Keep(&state->children[input.checkpoint().job_uid()], job.uid(), !IsTerminal(job.state()));
   }
+  for (const v1::AwaitedInput& awaited : entry.record.awaits()) {
+    Keep(&state->children[awaited.job_uid()], job.uid(), !IsTerminal(job.state()));
+  }
+  if (const std::string group = LimitGroup(entry); !group.empty()) {
+    Keep(&state->limited[group], job.uid(), entry.live_attempt() != nullptr);
+  }
+}
+
+std::string LimitGroup(const JobEntry& entry) {
+  return entry.record.max_parallel() > 0 ? entry.record.pipeline_uid() + "/" + entry.job().matrix() : "";
 }
 
 JobEntry* FindJob(State* state, const std::string& uid) {

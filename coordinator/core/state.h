@@ -107,17 +107,24 @@ struct State {
   std::unordered_map<std::string, std::string> by_name;  // Resource name to the newest uid.
   std::map<std::string, WorkerEntry> workers;
   std::map<std::string, v1::Dataset> datasets;
+  std::unordered_map<std::string, v1::PipelineRecord> pipelines;  // By uid.
+  std::unordered_map<std::string, std::string> pipeline_by_name;  // Resource name to the newest uid.
   std::unordered_map<std::string, RequestEntry> requests;
   std::deque<std::pair<absl::Time, std::string>> request_times;
 
   // Indices over jobs, kept by Reindex.
-  std::set<QueueKey> queue;       // PENDING.
+  std::set<QueueKey> queue;       // PENDING, with all inputs.
   std::string head;               // First of them that waits for slots in use; a uid.
   std::set<std::string> active;   // With a live attempt.
   std::set<std::string> backoff;  // BACKOFF.
   std::unordered_map<std::string, std::set<std::string>>
-      children;  // Source uid to live jobs that start from it.
+      children;  // Source uid to live jobs that start from it, or will.
+  std::unordered_map<std::string, std::set<std::string>>
+      limited;  // LimitGroup to its jobs with a live attempt.
 };
+
+// Jobs that share a matrix.max_parallel; empty for those without one.
+std::string LimitGroup(const JobEntry& entry);
 
 QueueKey OrderOf(const JobEntry& entry);
 

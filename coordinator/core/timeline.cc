@@ -101,6 +101,7 @@ bool ApplyToJob(State* state, Decision* decision, JobEntry* entry, JobEvent even
   if (IsTerminal(*to)) {
     *job.mutable_end_time() = ToProto(decision->now);
     decision->dirty_queue = true;
+    decision->ended_jobs.push_back(job.uid());
   }
   v1::Event* line = NewJobEvent(state, decision, *entry, EventType(*to, event), why);
   line->set_from_state(v1::Job::State_Name(from));

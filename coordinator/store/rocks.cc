@@ -9,7 +9,7 @@ namespace cherry::coordinator {
 namespace {
 
 constexpr const char* kNames[kFamilies] = {"default",  "jobs",   "checkpoints", "workers", "datasets",
-                                           "requests", "events", "job_events",  "metrics"};
+                                           "requests", "events", "job_events",  "metrics", "pipelines"};
 
 rocksdb::DBOptions MakeOptions() {
   rocksdb::DBOptions options;

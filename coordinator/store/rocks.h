@@ -25,6 +25,7 @@ enum Family {
   kEvents,
   kJobEvents,
   kMetrics,
+  kPipelines,
   kFamilies
 };
 

@@ -55,6 +55,9 @@ class BatchWriter {
     for (const v1::Dataset& dataset : changes.put_datasets) {
       Put(kDatasets, dataset.name(), dataset);
     }
+    for (const v1::PipelineRecord& record : changes.put_pipelines) {
+      Put(kPipelines, record.pipeline().uid(), record);
+    }
     for (const v1::RequestRecord& record : changes.put_requests) {
       Put(kRequests, record.request_id(), record);
     }
@@ -117,6 +120,7 @@ class RocksStore final : public Store {
     RETURN_IF_ERROR(LoadFamily(kCheckpoints, &records.checkpoints));
     RETURN_IF_ERROR(LoadFamily(kWorkers, &records.workers));
     RETURN_IF_ERROR(LoadFamily(kDatasets, &records.datasets));
+    RETURN_IF_ERROR(LoadFamily(kPipelines, &records.pipelines));
     RETURN_IF_ERROR(LoadFamily(kRequests, &records.requests));
     for (v1::RequestRecord& record : records.requests) {
       record.clear_reply();

@@ -199,8 +199,10 @@ TEST_F(Checkpoints, FromAndContinueReachTheWorkerDifferently) {
   EXPECT_EQ(Newest(uid).start_step(), 300);
 }
 
-TEST_F(Checkpoints, ASourceWithoutACheckpointIsRefused) {
-  Running(Spec("parent"));
+TEST_F(Checkpoints, ASourceThatEndedWithoutACheckpointIsRefused) {
+  const std::string parent = Running(Spec("parent"));
+  ASSERT_TRUE(TryCancel(parent, true).ok());
+  ExitAll(parent, v1::CAUSE_STOPPED);
   v1::JobSpec child = Spec("child");
   child.mutable_from()->set_job("parent");
   EXPECT_EQ(InfoOf(TrySubmit(child).status()).reason(), "CHECKPOINT_NOT_FOUND");
@@ -213,6 +215,7 @@ TEST_F(Checkpoints, ASourceFoundCorruptHoldsTheJobWithThatReason) {
   Commit(parent, 50);
   v1::JobSpec spec = PretrainSpec("child", 16);
   spec.mutable_from()->set_job("parent");
+  spec.mutable_from()->set_checkpoint("50");
   const std::string child = Submit(spec);
   ASSERT_TRUE(Report(parent, 50, true).ok());
   AddWorker("w1", 16);

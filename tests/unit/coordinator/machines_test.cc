@@ -29,10 +29,10 @@ TEST(JobMachine, EveryStateMeetsEveryEvent) {
   };
   // P ending, S tarting, R unning, A paused, B ackoff, U succeeded, F ailed, C ancelled.
   const Row rows[] = {
-      {v1::Job::PENDING, "S...CA...."},
+      {v1::Job::PENDING, "S..FCA...."},
       {v1::Job::STARTING, ".RUFCAPB.."},
       {v1::Job::RUNNING, "..UFCAPB.."},
-      {v1::Job::PAUSED, "....C....P"},
+      {v1::Job::PAUSED, "...FC....P"},
       {v1::Job::BACKOFF, "....CA..P."},
       {v1::Job::SUCCEEDED, ".........."},
       {v1::Job::FAILED, ".........."},

@@ -94,6 +94,9 @@ TEST_F(SgtJobs, WhatAJobReadsIsKeptWhileItLives) {
   v1::JobSpec reader = Selective("ko-excess", "ko-ref");
   reader.mutable_sgt()->set_selector(v1::SgtConfig::EXCESS);
   reader.mutable_sgt()->mutable_reference()->set_job("ko-ref");
+  // What a live job has by now counts only where it is named.
+  reader.mutable_from()->set_checkpoint("50");
+  reader.mutable_sgt()->mutable_reference()->set_checkpoint("50");
   const std::string uid = Submit(reader);
   Commit(reference, 100, 2.0);
   const auto state = [&] { return disk_.checkpoints.at({reference, 50, 1}).state(); };

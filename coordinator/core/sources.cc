@@ -1,0 +1,183 @@
+#include "coordinator/core/sources.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/ids.h"
+#include "common/status.h"
+#include "coordinator/core/checkpoints.h"
+#include "coordinator/core/machines.h"
+
+namespace cherry::coordinator {
+namespace {
+
+// `job` or `namespace/job`.
+absl::StatusOr<const JobEntry*> FindSource(const State& state, const DraftJobs& drafts,
+                                           const v1::JobSpec& spec, v1::SourceRef* ref,
+                                           absl::string_view field) {
+  if (!ref->model().empty()) {
+    return Error(absl::StatusCode::kUnimplemented, "MODEL_NOT_SUPPORTED", absl::StrCat(field, ".model"),
+                 absl::StrCat(field, ".model: this version has no imported models"), "name a job instead");
+  }
+  const std::vector<std::string> parts = absl::StrSplit(ref->job(), '/');
+  const JobName name{parts.size() == 2 ? parts[0] : NamespaceOf(spec), parts.back()};
+  if (const auto draft = drafts.find(name.Resource()); draft != drafts.end() && parts.size() <= 2) {
+    ref->set_job_uid(draft->second.uid());
+    return &draft->second;
+  }
+  const auto uid = state.by_name.find(name.Resource());
+  if (parts.size() > 2 || uid == state.by_name.end()) {
+    return Error(absl::StatusCode::kNotFound, "JOB_NOT_FOUND", absl::StrCat(field, ".job"),
+                 absl::StrCat(field, ".job: there is no job '", ref->job(), "'"),
+                 "name a job of the same namespace, or NAMESPACE/JOB");
+  }
+  ref->set_job_uid(uid->second);
+  return &state.jobs.at(uid->second);
+}
+
+const v1::Dataset* FindDataset(const State& state, const std::string& split) {
+  const auto found = state.datasets.find(split.substr(0, split.find('/')));
+  return found == state.datasets.end() ? nullptr : &found->second;
+}
+
+// A step that a live job does not have yet, but will.
+absl::Status CheckWillExist(const JobEntry& job, int64_t step, absl::string_view field) {
+  const v1::JobSpec& resolved = job.job().resolved();
+  const int64_t every = resolved.checkpoint().every_steps();
+  const int64_t last = resolved.train().steps();
+  if (step > 0 && (step == last || (step < last && step % every == 0))) {
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kNotFound, "CHECKPOINT_NOT_FOUND", field,
+               absl::StrCat(field, ": ", resolved.name(), " will have no checkpoint of step ", step),
+               absl::StrCat("it saves one every ", every, " steps and at step ", last));
+}
+
+// Takes a checkpoint of `job` for `role` now, where that can be told; else notes that it is awaited. What a
+// live job has at this moment would depend on the moment, so only a step that it has counts.
+absl::Status AddInput(absl::string_view role, const JobEntry& job, const std::string& which,
+                      absl::string_view field, Sources* sources) {
+  int64_t step = 0;
+  const bool is_step = absl::SimpleAtoi(which, &step);
+  const bool live = !IsTerminal(job.job().state());
+  const bool has_it = is_step && FindCommitted(const_cast<JobEntry*>(&job), step) != nullptr;
+  const bool passed = is_step && step <= job.job().progress().step();
+  if (!live || has_it || passed) {
+    ASSIGN_OR_RETURN(const v1::Checkpoint checkpoint, SelectCheckpoint(job, which, field));
+    if (role == kSourceRole) {
+      sources->checkpoint = checkpoint;
+      sources->source_step = checkpoint.step();
+    } else {
+      v1::JobInput& input = sources->inputs.emplace_back();
+      input.set_role(std::string(role));
+      *input.mutable_checkpoint() = checkpoint;
+    }
+    return absl::OkStatus();
+  }
+  if (is_step) {
+    RETURN_IF_ERROR(CheckWillExist(job, step, field));
+  } else {
+    RETURN_IF_ERROR(CheckSelector(which, field));
+  }
+  if (role == kSourceRole && (is_step || which == "latest")) {
+    sources->source_step = is_step ? step : job.job().resolved().train().steps();
+  }
+  v1::AwaitedInput& awaited = sources->awaits.emplace_back();
+  awaited.set_role(std::string(role));
+  awaited.set_job_uid(job.uid());
+  awaited.set_job(job.job().name());
+  awaited.set_checkpoint(which);
+  return absl::OkStatus();
+}
+
+// The weights that a selective run measures from: those it starts from, or, when it goes on with another such
+// run, those that one started from.
+absl::Status AddOrigin(const v1::JobSpec& spec, const JobEntry& parent, const std::string& which,
+                       absl::string_view field, Sources* sources) {
+  if (spec.has_continue_()) {
+    for (const v1::JobInput& input : parent.record.inputs()) {
+      if (input.role() == kOriginRole) {
+        sources->inputs.push_back(input);
+        return absl::OkStatus();
+      }
+    }
+    for (const v1::AwaitedInput& awaited : parent.record.awaits()) {
+      if (awaited.role() == kOriginRole) {
+        sources->awaits.push_back(awaited);
+        return absl::OkStatus();
+      }
+    }
+  }
+  return AddInput(kOriginRole, parent, which, field, sources);
+}
+
+void InheritData(const v1::DataConfig& inherited, v1::JobSpec* spec) {
+  if (spec->data().train().empty()) spec->mutable_data()->set_train(inherited.train());
+  if (spec->data().valid().empty()) spec->mutable_data()->set_valid(inherited.valid());
+}
+
+// The other model that a selective job compares with.
+absl::Status LookUpReference(const State& state, const DraftJobs& drafts, v1::JobSpec* spec,
+                             Sources* sources) {
+  if (!spec->sgt().has_reference()) {
+    return absl::OkStatus();
+  }
+  v1::SourceRef* ref = spec->mutable_sgt()->mutable_reference();
+  ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, ref, kReferenceRole));
+  RETURN_IF_ERROR(AddInput(kReferenceRole, *job, ref->checkpoint(),
+                           absl::StrCat(kReferenceRole, ".checkpoint"), sources));
+  sources->reference_model = job->job().resolved().model();
+  sources->reference_data = FindDataset(state, job->job().resolved().data().train());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string NamespaceOf(const v1::JobSpec& spec) {
+  return spec.namespace_().empty() ? "default" : spec.namespace_();
+}
+
+absl::StatusOr<Sources> LookUp(const State& state, const DraftJobs& drafts, v1::JobSpec* spec) {
+  Sources sources;
+  const bool method = spec->kind() != v1::JobSpec::PRETRAIN;
+  if (spec->model().has_like()) {
+    v1::SourceRef* like = spec->mutable_model()->mutable_like();
+    ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, like, "model.like"));
+    sources.model = job->job().resolved().model();
+  }
+  const bool goes_on = spec->has_continue_();
+  if (goes_on || spec->has_from()) {
+    v1::SourceRef* ref = goes_on ? spec->mutable_continue_() : spec->mutable_from();
+    const std::string field = goes_on ? "continue" : "from";
+    ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, ref, field));
+    const std::string which = goes_on && ref->checkpoint().empty() ? "latest" : ref->checkpoint();
+    const std::string at = field + ".checkpoint";
+    RETURN_IF_ERROR(AddInput(kSourceRole, *job, which, at, &sources));
+    sources.model = job->job().resolved().model();
+    sources.parent_data = FindDataset(state, job->job().resolved().data().train());
+    if (method) {
+      InheritData(job->job().resolved().data(), spec);
+      RETURN_IF_ERROR(AddOrigin(*spec, *job, which, at, &sources));
+    }
+  }
+  if (method) {
+    RETURN_IF_ERROR(LookUpReference(state, drafts, spec, &sources));
+  }
+  sources.train = FindDataset(state, spec->data().train());
+  sources.valid = FindDataset(state, spec->data().valid());
+  return sources;
+}
+
+absl::Status CheckGoesFurther(const v1::JobSpec& resolved, int64_t source_step) {
+  if (resolved.has_continue_() && resolved.train().steps() <= source_step) {
+    return InvalidField("OUT_OF_RANGE", "train.steps",
+                        absl::StrCat("train.steps: ", resolved.train().steps(),
+                                     " are done already: the job goes on from step ", source_step),
+                        absl::StrCat("give more than ", source_step));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace cherry::coordinator
