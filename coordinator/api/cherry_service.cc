@@ -82,14 +82,16 @@ class CherryService final : public v1::Cherry::CallbackService {
         },
         {request->request_id(), [this] { return CheckFreeSpace(services_.home); }});
   }
-  Reactor* SubmitPipeline(Context* context, const v1::SubmitPipelineRequest*,
+  Reactor* SubmitPipeline(Context* context, const v1::SubmitPipelineRequest* request,
                           v1::SubmitPipelineResponse* response) override {
     return Unary<v1::SubmitPipelineResponse>(
         context, "SubmitPipeline", response,
-        [](const Caller&, Core*, Decision*) -> absl::StatusOr<v1::SubmitPipelineResponse> {
-          return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "jobs",
-                       "jobs: this version does not run pipelines", "submit the jobs one by one");
-        });
+        [request](const Caller& caller, Core* core, Decision* decision) {
+          const NewPipelineIds ids{NewUuid(), [] { return NewJobIds{NewUuid(), RandomSuffix(kNameSuffix)}; }};
+          return core->SubmitPipeline(decision, MakeMutation(caller, "SubmitPipeline", *request), *request,
+                                      ids);
+        },
+        {request->request_id(), [this] { return CheckFreeSpace(services_.home); }});
   }
   Reactor* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override {
     return Unary<v1::Job>(context, "GetJob", response, [request](const Caller&, Core* core, Decision*) {

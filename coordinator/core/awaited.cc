@@ -45,9 +45,8 @@ std::string HowFar(const State& state, const std::string& uid) {
 bool Awaits(const JobEntry& entry, const std::string& uid) {
   const auto& awaits = entry.record.awaits();
   return !IsTerminal(entry.job().state()) &&
-         std::any_of(awaits.begin(), awaits.end(), [&uid](const v1::AwaitedInput& awaited) {
-           return awaited.job_uid() == uid;
-         });
+         std::any_of(awaits.begin(), awaits.end(),
+                     [&uid](const v1::AwaitedInput& awaited) { return awaited.job_uid() == uid; });
 }
 
 // `what` happened, perhaps to a job further up: "ko-base is FAILED: rank 0 on w0: out of memory".
@@ -155,10 +154,10 @@ void SettleAwaited(State* state, Decision* decision) {
         continue;
       }
       const auto known = what.find(uid);
-      const std::string text =
-          known != what.end() ? known->second
-                              : absl::StrCat(NameFor(entry, ended.job().name()), " is ",
-                                             Job::State_Name(ended.job().state()), ": ", ended.job().reason());
+      const std::string text = known != what.end() ? known->second
+                                                   : absl::StrCat(NameFor(entry, ended.job().name()), " is ",
+                                                                  Job::State_Name(ended.job().state()), ": ",
+                                                                  ended.job().reason());
       what[child] = text;
       GiveUp(state, decision, ended, &entry, text);
     }

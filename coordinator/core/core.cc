@@ -130,6 +130,15 @@ absl::StatusOr<v1::SubmitJobResponse> Core::SubmitJob(Decision* decision, const 
   return request.validate_only() ? submit() : Mutate<v1::SubmitJobResponse>(decision, mutation, submit);
 }
 
+absl::StatusOr<v1::SubmitPipelineResponse> Core::SubmitPipeline(Decision* decision, const Mutation& mutation,
+                                                                const v1::SubmitPipelineRequest& request,
+                                                                const NewPipelineIds& ids) {
+  const auto submit = [&] {
+    return coordinator::SubmitPipeline(&state_, decision, mutation.caller, request, ids);
+  };
+  return request.validate_only() ? submit() : Mutate<v1::SubmitPipelineResponse>(decision, mutation, submit);
+}
+
 absl::StatusOr<v1::Job> Core::CancelJob(Decision* decision, const Mutation& mutation,
                                         const v1::CancelJobRequest& request) {
   RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));

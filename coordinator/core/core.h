@@ -18,6 +18,7 @@
 #include "cherry/v1/coordinator.pb.h"
 #include "cherry/v1/record.pb.h"
 #include "coordinator/core/decision.h"
+#include "coordinator/core/pipeline.h"
 #include "coordinator/core/queries.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/core/state.h"
@@ -46,6 +47,9 @@ class Core {
   // Mutations. With an error nothing has changed. A repeated one sets decision->stored_reply.
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(Decision* decision, const Mutation& mutation,
                                                   const v1::SubmitJobRequest& request, const NewJobIds& ids);
+  absl::StatusOr<v1::SubmitPipelineResponse> SubmitPipeline(Decision* decision, const Mutation& mutation,
+                                                            const v1::SubmitPipelineRequest& request,
+                                                            const NewPipelineIds& ids);
   absl::StatusOr<v1::Job> CancelJob(Decision* decision, const Mutation& mutation,
                                     const v1::CancelJobRequest& request);
   absl::StatusOr<v1::Job> PauseJob(Decision* decision, const Mutation& mutation,

@@ -1,6 +1,8 @@
 #include "coordinator/core/queries.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -9,6 +11,7 @@
 #include "common/status.h"
 #include "coordinator/core/explain.h"
 #include "coordinator/core/paging.h"
+#include "coordinator/core/pipeline.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/worker_registry.h"
 
@@ -22,10 +25,10 @@ constexpr size_t kPageBytes = size_t{4} << 20;  // A page ends early beyond it; 
 std::string ArgumentsOf(const v1::ListJobsRequest& request) {
   const std::map<std::string, std::string> labels(request.labels().begin(), request.labels().end());
   return absl::StrCat(request.namespace_(), "|", absl::StrJoin(request.states(), ","), "|",
-                      absl::StrJoin(labels, ",", absl::PairFormatter("=")));
+                      absl::StrJoin(labels, ",", absl::PairFormatter("=")), "|", request.pipeline());
 }
 
-bool Matches(const v1::Job& job, const v1::ListJobsRequest& request) {
+bool IsListed(const v1::Job& job, const v1::ListJobsRequest& request) {
   if (!request.namespace_().empty() && job.resolved().namespace_() != request.namespace_()) {
     return false;
   }
@@ -66,6 +69,11 @@ absl::StatusOr<v1::ListJobsResponse> ListJobs(const State& state, const v1::List
   const std::string arguments = ArgumentsOf(request);
   ASSIGN_OR_RETURN(const int size, PageSize(request.page_size(), kPageDefault, kPageMost));
   ASSIGN_OR_RETURN(const std::string position, ReadPageToken(arguments, request.page_token()));
+  std::optional<std::set<std::string>> members;
+  if (!request.pipeline().empty()) {
+    ASSIGN_OR_RETURN(const v1::PipelineRecord* pipeline, FindPipeline(state, request.pipeline()));
+    members.emplace(pipeline->job_uids().begin(), pipeline->job_uids().end());
+  }
   int64_t before = 0;
   auto place = state.by_arrival.end();
   if (absl::SimpleAtoi(position, &before)) {
@@ -76,7 +84,7 @@ absl::StatusOr<v1::ListJobsResponse> ListJobs(const State& state, const v1::List
   while (place != state.by_arrival.begin()) {
     --place;
     const JobEntry& entry = state.jobs.at(place->second);
-    if (!Matches(entry.job(), request)) {
+    if ((members.has_value() && members->count(entry.uid()) == 0) || !IsListed(entry.job(), request)) {
       continue;
     }
     if (response.jobs_size() == size || bytes > kPageBytes) {

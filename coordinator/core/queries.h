@@ -14,7 +14,7 @@
 
 namespace cherry::coordinator {
 
-// Newest first.
+// Newest first. NOT_FOUND (PIPELINE_NOT_FOUND).
 absl::StatusOr<v1::ListJobsResponse> ListJobs(const State& state, const v1::ListJobsRequest& request);
 // Oldest first, without deleted ones.
 absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const JobEntry& entry,

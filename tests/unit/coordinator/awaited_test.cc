@@ -133,7 +133,8 @@ TEST_F(AwaitedInputs, WhoWaitsIsCheckedAgainstTheParentAtOnce) {
   });
   ASSERT_TRUE(plan.ok()) << plan.status();
   ASSERT_THAT(plan->job().plan().would_wait(), SizeIs(1));
-  EXPECT_THAT(plan->job().plan().would_wait(0).message(), HasSubstr("waits for ko-base (RUNNING, step 1/300)"));
+  EXPECT_THAT(plan->job().plan().would_wait(0).message(),
+              HasSubstr("waits for ko-base (RUNNING, step 1/300)"));
 }
 
 TEST_F(AwaitedInputs, AFailedParentTakesItsChildrenAlongAndTheirs) {

@@ -13,21 +13,24 @@ namespace {
 
 const std::set<std::string>& AllowedSystemHeaders() {
   static const std::set<std::string> allowed = {
-      "algorithm", "cstddef", "cstdint", "deque",   "functional", "map",    "memory",        "optional",
-      "set",       "string",  "tuple",   "utility", "variant",    "vector", "unordered_map", "unordered_set"};
+      "algorithm", "charconv",      "cmath",         "cstddef",  "cstdint", "deque",  "functional",
+      "limits",    "map",           "memory",        "optional", "set",     "string", "tuple",
+      "utility",   "unordered_map", "unordered_set", "variant",  "vector"};
   return allowed;
 }
 
 bool IsAllowed(const std::string& header, bool quoted) {
   static const std::regex own("(coordinator/core/|cherry/v1/)[a-z_.]+");
   // Pure parts of common/, and Abseil but for its clock.
-  static const std::regex common("common/(status|spec|model_plan|ids|hash|version|exit_codes)\\.h");
+  static const std::regex common("common/(nearest|status|spec|model_plan|ids|hash|version|exit_codes)\\.h");
   static const std::regex absl("absl/(status|strings|types|time/time)[a-z_/]*\\.h");
+  static const std::regex values("google/protobuf/(struct|duration)\\.pb\\.h");
   if (!quoted) {
     return AllowedSystemHeaders().count(header) > 0;
   }
   return (std::regex_match(header, own) && header.find(".grpc.") == std::string::npos) ||
-         std::regex_match(header, common) || std::regex_match(header, absl);
+         std::regex_match(header, common) || std::regex_match(header, values) ||
+         std::regex_match(header, absl);
 }
 
 TEST(Boundary, TheCoreIncludesNothingThatActsOrWaits) {
