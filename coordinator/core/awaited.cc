@@ -127,7 +127,7 @@ std::vector<v1::PendingReason> AwaitedReasons(const State& state, const JobEntry
     v1::PendingReason& reason = reasons.emplace_back();
     reason.set_tier(v1::PendingReason::INPUT);
     reason.set_message(absl::StrCat("waits for ", name, " (", HowFar(state, awaited.job_uid()), ")"));
-    reason.set_remedy(absl::StrCat("it queues when ", name, " has succeeded"));
+    reason.set_remedy(absl::StrCat("the success of ", name));
     reason.add_blocking_jobs(awaited.job());
   }
   return reasons;

@@ -5,7 +5,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "coordinator/core/awaited.h"
 #include "coordinator/core/machines.h"
 #include "coordinator/core/placement.h"
@@ -48,7 +47,7 @@ PendingReason LimitReason(const State& state, const JobEntry& entry) {
   reason.set_tier(PendingReason::QUOTA);
   reason.set_message(absl::StrCat("matrix.max_parallel: ", Plural(most, "job"), " of ", entry.job().matrix(),
                                   most == 1 ? " runs" : " run"));
-  reason.set_remedy("it starts when one of them has ended");
+  reason.set_remedy("the end of one of them");
   for (const std::string& uid : state.limited.at(LimitGroup(entry))) {
     reason.add_blocking_jobs(state.jobs.at(uid).job().name());
   }
@@ -100,8 +99,9 @@ void ExplainWaiting(const State& state, const JobEntry& entry, v1::ExplainJobRes
   }
   answer->set_summary(absl::StrCat(TierName(answer->reasons(0).tier()), ": ", answer->reasons(0).message()));
   for (const PendingReason& reason : answer->reasons()) {
-    if (reason.tier() == PendingReason::INPUT && !entry.record.awaits().empty()) {
-      answer->add_would_start(absl::StrCat("when ", absl::StripPrefix(reason.remedy(), "it queues when ")));
+    const bool awaited = reason.tier() == PendingReason::INPUT && !entry.record.awaits().empty();
+    if (awaited || reason.tier() == PendingReason::QUOTA) {
+      answer->add_would_start(absl::StrCat("with ", reason.remedy()));
     }
   }
   const Capacity capacity = CountCapacity(state, entry.job().resolved());

@@ -35,10 +35,9 @@ absl::Status CheckRequest(const State& state, const std::string& ns,
   }
   const auto found = state.pipeline_by_name.find(PipelineResource(ns, request.name()));
   if (found != state.pipeline_by_name.end() && IsLive(state, state.pipelines.at(found->second))) {
-    return Error(
-        absl::StatusCode::kAlreadyExists, "PIPELINE_EXISTS", "pipeline",
-        absl::StrCat("pipeline: '", request.name(), "' is a live pipeline of namespace ", ns),
-        "cancel it, wait for its end, or submit with another --name");
+    return Error(absl::StatusCode::kAlreadyExists, "PIPELINE_EXISTS", "pipeline",
+                 absl::StrCat("pipeline: '", request.name(), "' is a live pipeline of namespace ", ns),
+                 "cancel it, wait for its end, or submit with another --name");
   }
   return absl::OkStatus();
 }

@@ -17,8 +17,8 @@ namespace cherry::coordinator {
 
 // Randomness comes in from outside. How many jobs there are is known only when matrices are expanded.
 struct NewPipelineIds {
-  std::string uid;                        // A UUID.
-  std::function<NewJobIds()> next_job;    // Of one more job.
+  std::string uid;                      // A UUID.
+  std::function<NewJobIds()> next_job;  // Of one more job.
 };
 
 // Adds all jobs of the pipeline and returns them; with `validate_only` returns what they would be and changes

@@ -51,8 +51,7 @@ absl::Status NoSuchField(const std::string& path, const Descriptor& type, const 
 absl::StatusOr<int64_t> Whole(const std::string& path, const Value& value, bool narrow) {
   constexpr double kExact = 9007199254740992.0;  // Beyond it a double no longer tells whole numbers apart.
   const double number = value.number_value();
-  if (value.kind_case() != Value::kNumberValue || number != std::floor(number) ||
-      std::abs(number) > kExact) {
+  if (value.kind_case() != Value::kNumberValue || number != std::floor(number) || std::abs(number) > kExact) {
     return Unfit(path, value, "is not a whole number", "give numbers such as 1, 2, 3");
   }
   if (narrow && std::abs(number) > std::numeric_limits<int32_t>::max()) {
@@ -164,7 +163,8 @@ std::string ValueText(const Value& value) {
 absl::Status SetPath(const std::string& path, const Value& value, v1::JobSpec* spec) {
   if (value.kind_case() != Value::kStringValue && value.kind_case() != Value::kNumberValue &&
       value.kind_case() != Value::kBoolValue) {
-    return InvalidField("VALUE_INVALID", Field(path), absl::StrCat(Field(path), ": a value is not a single one"),
+    return InvalidField("VALUE_INVALID", Field(path),
+                        absl::StrCat(Field(path), ": a value is not a single one"),
                         "give numbers, words, true or false");
   }
   if (path == "name" || path == "generate_name" || path == "namespace") {

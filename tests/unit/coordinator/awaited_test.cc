@@ -56,7 +56,7 @@ TEST_F(AwaitedInputs, AJobWaitsForALiveJobAndSaysHowFarThatIs) {
   EXPECT_EQ(job.resolved().from().job_uid(), parent);
   const auto explained = core_->ExplainJob(job.name());
   EXPECT_EQ(explained->summary(), "input: waits for ko-base (RUNNING, step 120/300)");
-  EXPECT_THAT(explained->would_start(), ElementsAre("when ko-base has succeeded"));
+  EXPECT_THAT(explained->would_start(), ElementsAre("with the success of ko-base"));
   EXPECT_EQ(explained->queue_position(), 0);
 }
 

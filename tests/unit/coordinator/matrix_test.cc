@@ -100,12 +100,21 @@ TEST_F(Matrices, ValuesReachFieldsOfEveryType) {
 }
 
 TEST_F(Matrices, WhatAnAxisCannotBeIsRefusedByItsName) {
-  const std::pair<const char*, google::protobuf::Value> wrong[] = {
-      {"train.sead", Of(1.0)},       {"train", Of(1.0)},          {"train.optimizer.betas", Of(0.9)},
-      {"labels", Of("x")},           {"name", Of("x")},           {"train.seed", Of(1.5)},
-      {"train.seed", Of("one")},     {"train.dtype", Of("fp8")},  {"limits.time", Of("long")},
-      {"from.job_uid", Of("x")},     {"resources.ranks", Of(-1e12)}, {"matrix.axes", Of("x")},
-      {"train.deterministic", Of(1.0)}, {"train.seed.low", Of(1.0)},   {"", Of(1.0)}};
+  const std::pair<const char*, google::protobuf::Value> wrong[] = {{"train.sead", Of(1.0)},
+                                                                   {"train", Of(1.0)},
+                                                                   {"train.optimizer.betas", Of(0.9)},
+                                                                   {"labels", Of("x")},
+                                                                   {"name", Of("x")},
+                                                                   {"train.seed", Of(1.5)},
+                                                                   {"train.seed", Of("one")},
+                                                                   {"train.dtype", Of("fp8")},
+                                                                   {"limits.time", Of("long")},
+                                                                   {"from.job_uid", Of("x")},
+                                                                   {"resources.ranks", Of(-1e12)},
+                                                                   {"matrix.axes", Of("x")},
+                                                                   {"train.deterministic", Of(1.0)},
+                                                                   {"train.seed.low", Of(1.0)},
+                                                                   {"", Of(1.0)}};
   for (const auto& [path, value] : wrong) {
     v1::JobSpec spec = PretrainSpec("ko", 1);
     *(*spec.mutable_matrix()->mutable_axes())[path].add_values() = value;

@@ -69,6 +69,10 @@ Changes SomeChanges() {
   checkpoint.set_epoch(2);
   changes.put_workers.emplace_back().mutable_worker()->set_name("w0");
   changes.put_datasets.emplace_back().set_name("ko");
+  v1::PipelineRecord& pipeline = changes.put_pipelines.emplace_back();
+  pipeline.mutable_pipeline()->set_uid("pipeline-uid");
+  pipeline.set_arrival(7);
+  pipeline.add_job_uids("uid");
   v1::RequestRecord& request = changes.put_requests.emplace_back();
   request.set_request_id("r1");
   request.set_reply("reply");
@@ -91,6 +95,9 @@ TEST_F(Stores, WhatWasCommittedIsThereAfterReopening) {
   EXPECT_THAT(records.checkpoints, SizeIs(1));
   EXPECT_THAT(records.workers, SizeIs(1));
   EXPECT_THAT(records.datasets, SizeIs(1));
+  ASSERT_THAT(records.pipelines, SizeIs(1));
+  EXPECT_EQ(records.pipelines[0].arrival(), 7);
+  EXPECT_THAT(records.pipelines[0].job_uids(), ElementsAre("uid"));
   ASSERT_THAT(records.requests, SizeIs(1));
   EXPECT_EQ(records.cluster.next_event(), 3);
   EXPECT_EQ(store_->ReadReply("r1").value(), "reply");
