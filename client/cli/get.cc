@@ -18,6 +18,7 @@
 #include "client/cli/job_file.h"
 #include "client/cli/job_text.h"
 #include "client/cli/output.h"
+#include "client/cli/pipeline.h"
 #include "client/rpc/pages.h"
 #include "common/nearest.h"
 #include "common/status.h"
@@ -120,9 +121,8 @@ absl::StatusOr<std::vector<Item>> Pick(const std::vector<Item>& all, const GetQu
 absl::StatusOr<std::vector<v1::Job>> ReadJobs(Context* context, Client* client, const GetQuery& query) {
   std::vector<v1::Job> jobs;
   for (const std::string& name : query.names) {
-    v1::GetJobRequest request;
-    ASSIGN_OR_RETURN(*request.mutable_name(), context->JobResource(name));
-    ASSIGN_OR_RETURN(jobs.emplace_back(), client->GetJob(request));
+    ASSIGN_OR_RETURN(const NamedJobs named, FindJobs(context, client, name));
+    jobs.insert(jobs.end(), named.jobs.begin(), named.jobs.end());
   }
   if (!query.names.empty()) {
     return jobs;

@@ -46,7 +46,7 @@ std::string WorkersOf(const v1::Job& job) {
 Table JobTable(const std::vector<v1::Job>& jobs, absl::string_view ns, bool wide) {
   std::vector<std::string> headers = {"NAME", "KIND", "STATE", "RANKS", "STEP", "LOSS"};
   if (wide) {
-    headers.insert(headers.end(), {"VALID", "TOK/S", "ATTEMPTS", "PRIORITY", "WORKERS", "UID"});
+    headers.insert(headers.end(), {"VALID", "TOK/S", "ATTEMPTS", "PRIORITY", "WORKERS", "PIPELINE", "UID"});
   }
   headers.insert(headers.end(), {"AGE", "REASON"});
   Table table(headers);
@@ -64,6 +64,7 @@ Table JobTable(const std::vector<v1::Job>& jobs, absl::string_view ns, bool wide
       row.push_back(absl::StrCat(job.epoch()));
       row.push_back(absl::StrCat(job.spec().priority()));
       row.push_back(WorkersOf(job));
+      row.push_back(job.pipeline().empty() ? "-" : job.pipeline());
       row.push_back(job.uid());
     }
     row.push_back(Age(job.create_time()));

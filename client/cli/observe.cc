@@ -12,6 +12,7 @@
 #include "client/cli/interrupt.h"
 #include "client/cli/job_text.h"
 #include "client/cli/output.h"
+#include "client/cli/pipeline.h"
 #include "client/cli/plot.h"
 #include "client/rpc/pages.h"
 #include "common/status.h"
@@ -19,27 +20,38 @@
 namespace cherry::client {
 namespace {
 
-absl::Status Watch(Context* context, const std::string& name) {
-  ASSIGN_OR_RETURN(const std::string resource, context->JobResource(name));
-  ASSIGN_OR_RETURN(Client* const client, context->Connect());
-  v1::GetJobRequest request;
-  request.set_name(resource);
-  ASSIGN_OR_RETURN(v1::Job job, client->GetJob(request));
-  const bool show = !context->structured();
-  if (show) {
-    context->out() << HeadLine(job, context->ns()) << std::endl;
+absl::StatusOr<std::vector<v1::Job>> Follow(Context* context, const NamedJobs& named, bool show) {
+  if (!named.pipeline.empty()) {
+    return FollowPipeline(context, named.pipeline, show);
   }
-  const auto ended = FollowJob(context, resource, show);
+  ASSIGN_OR_RETURN(v1::Job job, FollowJob(context, named.jobs[0].name(), show));
+  return std::vector<v1::Job>{std::move(job)};
+}
+
+absl::Status Watch(Context* context, const std::string& name) {
+  ASSIGN_OR_RETURN(Client* const client, context->Connect());
+  ASSIGN_OR_RETURN(const NamedJobs named, FindJobs(context, client, name));
+  const bool show = !context->structured();
+  if (show && named.pipeline.empty()) {
+    context->out() << HeadLine(named.jobs[0], context->ns()) << std::endl;
+  }
+  const auto ended = Follow(context, named, show);
   if (absl::IsCancelled(ended.status())) {
     // Looking is all that a watch does: to stop looking is no failure.
     context->err() << Describe(ended.status()) << std::endl;
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(ended.status());
-  if (!show) {
-    RETURN_IF_ERROR(context->Print(*ended));
+  if (!show && named.pipeline.empty()) {
+    RETURN_IF_ERROR(context->Print(ended->at(0)));
+  } else if (!show) {
+    std::vector<const google::protobuf::Message*> items;
+    for (const v1::Job& job : *ended) {
+      items.push_back(&job);
+    }
+    RETURN_IF_ERROR(context->PrintItems(items));
   }
-  return ReportOutcome(context, *ended);
+  return ReportOutcomes(context, *ended);
 }
 
 struct LogFlags {
@@ -175,7 +187,7 @@ std::string JoinWith(const google::protobuf::RepeatedPtrField<std::string>& part
   return out;
 }
 
-std::string ExplainText(const v1::ExplainJobResponse& response, absl::string_view ns) {
+std::string ExplainText(const v1::ExplainJobResponse& response, absl::string_view ns, bool events) {
   const std::string state = v1::Job::State_Name(response.state());
   const std::string margin(state.size() + 2, ' ');
   std::string out;
@@ -199,7 +211,7 @@ std::string ExplainText(const v1::ExplainJobResponse& response, absl::string_vie
   if (response.queue_position() > 0) {
     absl::StrAppend(&out, margin, "Place in the queue: ", response.queue_position(), ".\n");
   }
-  if (response.state() != v1::Job::PENDING && response.recent_events_size() > 0) {
+  if (events && response.state() != v1::Job::PENDING && response.recent_events_size() > 0) {
     absl::StrAppend(&out,
                     EventLines({response.recent_events().begin(), response.recent_events().end()}, ns, true));
   }
@@ -207,14 +219,27 @@ std::string ExplainText(const v1::ExplainJobResponse& response, absl::string_vie
 }
 
 absl::Status Explain(Context* context, const std::string& name) {
-  v1::ExplainJobRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), context->JobResource(name));
   ASSIGN_OR_RETURN(Client* const client, context->Connect());
-  ASSIGN_OR_RETURN(const v1::ExplainJobResponse response, client->ExplainJob(request));
-  if (context->structured()) {
-    return context->Print(response);
+  ASSIGN_OR_RETURN(const NamedJobs named, FindJobs(context, client, name));
+  const bool one = named.pipeline.empty();
+  std::vector<v1::ExplainJobResponse> responses;
+  for (const v1::Job& job : named.jobs) {
+    v1::ExplainJobRequest request;
+    request.set_name(job.name());
+    ASSIGN_OR_RETURN(responses.emplace_back(), client->ExplainJob(request));
   }
-  context->out() << ExplainText(response, context->ns()) << std::flush;
+  if (context->structured()) {
+    std::vector<const google::protobuf::Message*> items;
+    for (const v1::ExplainJobResponse& response : responses) {
+      items.push_back(&response);
+    }
+    return one ? context->Print(*items[0]) : context->PrintItems(items);
+  }
+  for (size_t i = 0; i < responses.size(); ++i) {
+    context->out() << (one ? "" : absl::StrCat(ShortJobName(named.jobs[i].name(), context->ns()), ": "))
+                   << ExplainText(responses[i], context->ns(), one);
+  }
+  context->out() << std::flush;
   return absl::OkStatus();
 }
 
@@ -223,7 +248,7 @@ void RegisterOneJob(CLI::App& app, Context* context, const std::string& name, co
   auto job = std::make_shared<std::string>();
   AddCommand(app, context, name, what, absl::StrCat("cherry ", name, " ko-base"),
              [context, job, run] { return run(context, *job); })
-      ->add_option("JOB", *job, "JOB or NAMESPACE/JOB")
+      ->add_option("JOB", *job, "JOB or NAMESPACE/JOB, or a pipeline: all its jobs")
       ->required();
 }
 

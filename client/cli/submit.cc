@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "client/cli/job_file.h"
 #include "client/cli/job_text.h"
 #include "client/cli/output.h"
+#include "client/cli/pipeline.h"
 #include "client/cli/plan_text.h"
 #include "common/file.h"
 #include "common/status.h"
@@ -32,8 +32,14 @@ struct SubmitFlags {
 // One request: the jobs of one file. `source` begins the messages of errors.
 struct Submission {
   std::string source;
-  std::string pipeline;  // Name, for several jobs.
+  std::string pipeline;  // Name, for several jobs and for a matrix.
   std::vector<v1::JobSpec> jobs;
+};
+
+// What came of it.
+struct Submitted {
+  std::string pipeline;  // Resource name, of a pipeline.
+  std::vector<v1::Job> jobs;
 };
 
 absl::StatusOr<std::string> ReadJobFile(const std::string& file) {
@@ -63,13 +69,11 @@ absl::Status ApplyFlags(const Context& context, const SubmitFlags& flags, Submis
       spec.set_namespace_(context.ns());
     }
   }
-  if (submission->jobs.size() == 1 && !flags.name.empty()) {
+  if (submission->jobs.size() > 1 || submission->jobs[0].has_matrix()) {
+    submission->pipeline = flags.name.empty() ? PipelineNameOf(submission->source) : flags.name;
+  } else if (!flags.name.empty()) {
     submission->jobs[0].clear_generate_name();
     submission->jobs[0].set_name(flags.name);
-  }
-  if (submission->jobs.size() > 1) {
-    submission->pipeline =
-        flags.name.empty() ? std::filesystem::path(submission->source).stem().string() : flags.name;
   }
   return absl::OkStatus();
 }
@@ -80,11 +84,10 @@ absl::Status InFile(const Submission& submission, const absl::Status& status) {
   return about_spec && !submission.source.empty() ? Annotate(status, submission.source) : status;
 }
 
-absl::StatusOr<std::vector<v1::Job>> Send(Context* context, const SubmitFlags& flags,
-                                          const Submission& submission) {
+absl::StatusOr<Submitted> Send(Context* context, const SubmitFlags& flags, const Submission& submission) {
   ASSIGN_OR_RETURN(Client* const client, context->Connect());
-  std::vector<v1::Job> jobs;
-  if (submission.jobs.size() == 1) {
+  Submitted submitted;
+  if (submission.pipeline.empty()) {
     v1::SubmitJobRequest request;
     *request.mutable_spec() = submission.jobs[0];
     request.set_request_id(context->RequestId());
@@ -93,8 +96,8 @@ absl::StatusOr<std::vector<v1::Job>> Send(Context* context, const SubmitFlags& f
     if (!response.ok()) {
       return InFile(submission, response.status());
     }
-    jobs.push_back(std::move(*response->mutable_job()));
-    return jobs;
+    submitted.jobs.push_back(std::move(*response->mutable_job()));
+    return submitted;
   }
   v1::SubmitPipelineRequest request;
   request.set_name(submission.pipeline);
@@ -106,9 +109,10 @@ absl::StatusOr<std::vector<v1::Job>> Send(Context* context, const SubmitFlags& f
   if (!response.ok()) {
     return InFile(submission, response.status());
   }
-  jobs.assign(std::make_move_iterator(response->mutable_jobs()->begin()),
-              std::make_move_iterator(response->mutable_jobs()->end()));
-  return jobs;
+  submitted.pipeline = response->pipeline().name();
+  submitted.jobs.assign(std::make_move_iterator(response->mutable_jobs()->begin()),
+                        std::make_move_iterator(response->mutable_jobs()->end()));
+  return submitted;
 }
 
 absl::Status PrintSubmitted(Context* context, const SubmitFlags& flags, const std::vector<v1::Job>& jobs) {
@@ -142,9 +146,24 @@ absl::Status PrintSubmitted(Context* context, const SubmitFlags& flags, const st
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<v1::Job>> Follow(Context* context, const Submitted& submitted, bool show) {
+  if (!submitted.pipeline.empty()) {
+    return FollowPipeline(context, submitted.pipeline, show);
+  }
+  std::vector<v1::Job> ended;
+  for (const v1::Job& job : submitted.jobs) {
+    ASSIGN_OR_RETURN(ended.emplace_back(), FollowJob(context, job.name(), show));
+  }
+  return ended;
+}
+
 // Prints what was made and, where asked, stays to the end.
-absl::Status Finish(Context* context, const SubmitFlags& flags, const std::vector<v1::Job>& jobs) {
+absl::Status Finish(Context* context, const SubmitFlags& flags, const std::vector<Submitted>& all) {
   const bool stay = (flags.wait || flags.watch) && !flags.dry_run;
+  std::vector<v1::Job> jobs;
+  for (const Submitted& submitted : all) {
+    jobs.insert(jobs.end(), submitted.jobs.begin(), submitted.jobs.end());
+  }
   // With -o json and a wait, the job is printed once: as it ended.
   if (!stay || !context->structured()) {
     RETURN_IF_ERROR(PrintSubmitted(context, flags, jobs));
@@ -153,17 +172,15 @@ absl::Status Finish(Context* context, const SubmitFlags& flags, const std::vecto
     return absl::OkStatus();
   }
   std::vector<v1::Job> ended;
-  for (const v1::Job& job : jobs) {
+  for (const Submitted& submitted : all) {
     const bool show = flags.watch && context->output() == Output::kTable;
-    ASSIGN_OR_RETURN(ended.emplace_back(), FollowJob(context, job.name(), show));
+    ASSIGN_OR_RETURN(const std::vector<v1::Job> some, Follow(context, submitted, show));
+    ended.insert(ended.end(), some.begin(), some.end());
   }
   if (context->structured()) {
     RETURN_IF_ERROR(PrintSubmitted(context, flags, ended));
   }
-  for (const v1::Job& job : ended) {
-    RETURN_IF_ERROR(ReportOutcome(context, job));
-  }
-  return absl::OkStatus();
+  return ReportOutcomes(context, ended);
 }
 
 absl::Status Submit(Context* context, const SubmitFlags& flags) {
@@ -189,12 +206,11 @@ absl::Status Submit(Context* context, const SubmitFlags& flags) {
       RETURN_IF_ERROR(Send(context, check, submission).status());
     }
   }
-  std::vector<v1::Job> jobs;
+  std::vector<Submitted> all;
   for (const Submission& submission : submissions) {
-    ASSIGN_OR_RETURN(const std::vector<v1::Job> sent, Send(context, flags, submission));
-    jobs.insert(jobs.end(), sent.begin(), sent.end());
+    ASSIGN_OR_RETURN(all.emplace_back(), Send(context, flags, submission));
   }
-  return Finish(context, flags, jobs);
+  return Finish(context, flags, all);
 }
 
 absl::Status Resubmit(Context* context, const SubmitFlags& flags) {
@@ -209,15 +225,16 @@ absl::Status Resubmit(Context* context, const SubmitFlags& flags) {
     spec.clear_name();
   }
   RETURN_IF_ERROR(ApplyFlags(*context, flags, &submission));
-  ASSIGN_OR_RETURN(const std::vector<v1::Job> sent, Send(context, flags, submission));
-  return Finish(context, flags, sent);
+  ASSIGN_OR_RETURN(Submitted sent, Send(context, flags, submission));
+  return Finish(context, flags, {std::move(sent)});
 }
 
 void AddSubmitFlags(CLI::App* command, SubmitFlags* flags) {
   command->add_option("--set", flags->set, "change a field: path=value, e.g. train.steps=20; repeatable")
       ->allow_extra_args(false)
       ->type_name("PATH=VALUE");
-  command->add_option("--name", flags->name, "name of the job, or of the pipeline of a file with several");
+  command->add_option("--name", flags->name,
+                      "name of the job; of the pipeline for a file with several jobs or a matrix");
   command->add_flag("--dry-run", flags->dry_run, "print the plan and change nothing");
   command->add_flag("--wait", flags->wait, "wait for the end; exit 1 where the job failed");
   command->add_flag("--watch", flags->watch, "the same, and show progress");

@@ -19,6 +19,8 @@ struct FakeCluster {
   absl::Status failure;      // Of every call, where it is not OK.
   std::string refused_name;  // SubmitJob refuses a job of this name.
   std::vector<v1::Job> jobs;
+  // What ListJobs finds first, one after another; then what the last left.
+  std::deque<std::vector<v1::Job>> jobs_by_and_by;
   std::vector<v1::Worker> workers;
   std::deque<v1::Worker> workers_by_and_by;  // What GetWorker answers first, one after another.
   std::vector<v1::Checkpoint> checkpoints;
@@ -61,6 +63,8 @@ class FakeClient final : public Client {
     c_->pipelines.push_back(request);
     RETURN_IF_ERROR(c_->failure);
     v1::SubmitPipelineResponse response;
+    response.mutable_pipeline()->set_name(
+        absl::StrCat("namespaces/", request.namespace_(), "/pipelines/", request.name()));
     for (const v1::JobSpec& spec : request.jobs()) {
       *response.add_jobs() = JobOf(spec);
     }
@@ -70,13 +74,27 @@ class FakeClient final : public Client {
   absl::StatusOr<v1::ListJobsResponse> ListJobs(v1::ListJobsRequest request) override {
     c_->listed.push_back(request);
     RETURN_IF_ERROR(c_->failure);
+    if (!c_->jobs_by_and_by.empty()) {
+      c_->jobs = c_->jobs_by_and_by.front();
+      c_->jobs_by_and_by.pop_front();
+    }
+    std::vector<v1::Job> jobs;
+    for (const v1::Job& job : c_->jobs) {
+      if (request.pipeline().empty() ||
+          request.pipeline() == "namespaces/default/pipelines/" + job.pipeline()) {
+        jobs.push_back(job);
+      }
+    }
+    if (jobs.empty() && !request.pipeline().empty()) {
+      return absl::NotFoundError("there is no such pipeline");
+    }
     v1::ListJobsResponse response;
     // One a page, so that every list is read to its end.
     const size_t index = request.page_token().empty() ? 0 : std::stoul(request.page_token());
-    if (index < c_->jobs.size()) {
-      *response.add_jobs() = c_->jobs[index];
+    if (index < jobs.size()) {
+      *response.add_jobs() = jobs[index];
     }
-    response.set_next_page_token(index + 1 < c_->jobs.size() ? absl::StrCat(index + 1) : "");
+    response.set_next_page_token(index + 1 < jobs.size() ? absl::StrCat(index + 1) : "");
     return response;
   }
   absl::StatusOr<v1::Job> CancelJob(v1::CancelJobRequest request) override {
