@@ -66,7 +66,8 @@ const v1::Job* Liveliest(const std::vector<v1::Job>& jobs) {
 }
 
 absl::Status DetachedFrom(const std::string& name) {
-  return Error(absl::StatusCode::kCancelled, kDetached, "", absl::StrCat("detached: pipeline ", name, " goes on"),
+  return Error(absl::StatusCode::kCancelled, kDetached, "",
+               absl::StrCat("detached: pipeline ", name, " goes on"),
                absl::StrCat("`cherry watch ", name, "` comes back to it"));
 }
 
@@ -172,14 +173,15 @@ std::string PipelineView::Update(const std::vector<v1::Job>& jobs, absl::Time no
   return text;
 }
 
-absl::StatusOr<std::vector<v1::Job>> FollowPipeline(Context* context, const std::string& pipeline, bool show) {
+absl::StatusOr<std::vector<v1::Job>> FollowPipeline(Context* context, const std::string& pipeline,
+                                                    bool show) {
   ASSIGN_OR_RETURN(Client* const client, context->Connect());
   const InterruptScope interrupt([client] { client->Interrupt(); });
   const absl::Time deadline = context->WaitDeadline();
   const std::string name = pipeline.substr(pipeline.rfind('/') + 1);
   PipelineView view(context->ns(), context->terminal(), context->width());
   while (true) {
-    const absl::StatusOr<std::vector<v1::Job>> jobs = ReadPipeline(client, pipeline);
+    absl::StatusOr<std::vector<v1::Job>> jobs = ReadPipeline(client, pipeline);
     if (absl::IsCancelled(jobs.status())) {
       return DetachedFrom(name);
     }

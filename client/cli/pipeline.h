@@ -30,8 +30,8 @@ absl::StatusOr<NamedJobs> FindJobs(Context* context, Client* client, const std::
 // The jobs of a pipeline by its resource name, parents before children.
 absl::StatusOr<std::vector<v1::Job>> ReadPipeline(Client* client, const std::string& pipeline);
 
-// What following shows. On a terminal a table that is drawn anew; elsewhere a line for each job whose state has
-// changed, and for those that run every ten seconds. Not thread-safe.
+// What following shows. On a terminal a table that is drawn anew; elsewhere a line for each job whose state
+// has changed, and for those that run every ten seconds. Not thread-safe.
 class PipelineView {
  public:
   PipelineView(std::string ns, bool terminal, int width)

@@ -22,7 +22,8 @@ std::string PipelineResource(const std::string& ns, const std::string& name) {
 
 bool IsLive(const State& state, const v1::PipelineRecord& record) {
   return std::any_of(record.job_uids().begin(), record.job_uids().end(), [&state](const std::string& uid) {
-    return !IsTerminal(state.jobs.at(uid).job().state());
+    const auto job = state.jobs.find(uid);
+    return job != state.jobs.end() && !IsTerminal(job->second.job().state());
   });
 }
 

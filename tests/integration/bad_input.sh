@@ -81,6 +81,11 @@ without kind 'kind: pretain';                      refused 2 'kind' 'pretain' 'p
 without kind 'kind: sgt';                          refused 2 'from' 'ko-base' -- submit
 without kind 'kind: fuse';                         refused 2 'kind' 'pretrain' -- submit
 printf 'kind: [unclosed\n' > "$work/job.yaml";     refused 2 'job.yaml' -- submit
+{ with 'from: {job: other}'; echo ---; sed 's/^name: bad/name: other/; s/job: other/job: bad/' "$work/job.yaml"; } > "$work/two"
+cat "$work/job.yaml" "$work/two" > "$work/cycle.yaml"
+refused 2 'cycle.yaml: from: bad -> other -> bad' -- cherry submit "$work/cycle.yaml"
+with 'matrix: {train.sead: [1, 2]}';               refused 2 'matrix.train.sead' 'seed' 'job.yaml' -- submit
+with 'matrix: {train.steps: [2, 0]}';              refused 2 'bad-0: train.steps' '0' '1..' 'job.yaml' -- submit
 refused 2 'absent.yaml' -- cherry submit "$work/absent.yaml"
 with 'from: {job: nobody}';                        refused 4 'from' 'nobody' -- submit
 refused 2 'resources.nodes' -- bash -c "cherry submit '$work/job.yaml' --set resources.nodes=2"
