@@ -69,6 +69,10 @@ absl::StatusOr<std::vector<v1::Job>> AskPipeline(Context* context, Client* clien
     RETURN_IF_ERROR(changed.status());
     done.push_back(*std::move(changed));
   }
+  if (done.empty()) {
+    context->err() << "pipeline " << name << ": nothing to do, as no job of it "
+                   << (std::is_same_v<Request, v1::ResumeJobRequest> ? "is paused" : "is live") << std::endl;
+  }
   std::reverse(done.begin(), done.end());
   return done;
 }

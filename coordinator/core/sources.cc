@@ -55,6 +55,12 @@ absl::Status CheckWillExist(const JobEntry& job, int64_t step, absl::string_view
                absl::StrCat("it saves one every ", every, " steps and at step ", last));
 }
 
+// A later step is committed: this one is not coming any more. While none is, it may still be on its way.
+bool HasPassed(const JobEntry& job, int64_t step) {
+  const std::vector<v1::Checkpoint> committed = CommittedNewestFirst(job);
+  return !committed.empty() && committed.front().step() > step;
+}
+
 // Takes a checkpoint of `job` for `role` now, where that can be told; else notes that it is awaited. What a
 // live job has at this moment would depend on the moment, so only a step that it has counts.
 absl::Status AddInput(absl::string_view role, const JobEntry& job, const std::string& which,
@@ -63,8 +69,7 @@ absl::Status AddInput(absl::string_view role, const JobEntry& job, const std::st
   const bool is_step = absl::SimpleAtoi(which, &step);
   const bool live = !IsTerminal(job.job().state());
   const bool has_it = is_step && FindCommitted(const_cast<JobEntry*>(&job), step) != nullptr;
-  const bool passed = is_step && step <= job.job().progress().step();
-  if (!live || has_it || passed) {
+  if (!live || has_it || (is_step && HasPassed(job, step))) {
     ASSIGN_OR_RETURN(const v1::Checkpoint checkpoint, SelectCheckpoint(job, which, field));
     if (role == kSourceRole) {
       sources->checkpoint = checkpoint;

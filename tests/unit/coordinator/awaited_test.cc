@@ -113,6 +113,11 @@ TEST_F(AwaitedInputs, AStepIsTakenWhereItExistsAndRefusedWhereItNeverWill) {
     EXPECT_EQ(InfoOf(refused.status()).field(), "from.checkpoint") << never;
   }
   EXPECT_EQ(InfoOf(TrySubmit(Child("never", "ko-base", "newest")).status()).reason(), "CHECKPOINT_INVALID");
+  // Done, but still being written: it is on its way.
+  Progress(parent, 210);
+  EXPECT_EQ(StateOf(Submit(Child("soon", "ko-base", "200"))), v1::Job::PENDING);
+  Commit(parent, 300, 4.0);
+  EXPECT_EQ(InfoOf(TrySubmit(Child("gone", "ko-base", "200")).status()).reason(), "CHECKPOINT_NOT_FOUND");
 }
 
 TEST_F(AwaitedInputs, WhoWaitsIsCheckedAgainstTheParentAtOnce) {

@@ -157,6 +157,8 @@ TEST_F(PipelineTest, CancelTakesItsNameForWhatHasNotEnded) {
   EXPECT_THAT(names, ElementsAre("mini", "ko-6", "ko-sgt"));
   EXPECT_EQ(Run({"cancel", "mini", "--request-id", "11111111-2222-4333-8444-555555555555"}), 2);
   EXPECT_EQ(Run({"cancel", "nobody"}), 4);
+  EXPECT_EQ(Run({"resume", "mini"}), 0);
+  EXPECT_THAT(err_, HasSubstr("pipeline mini: nothing to do, as no job of it is paused"));
 }
 
 TEST_F(PipelineTest, ExplainTellsAboutEachJob) {
