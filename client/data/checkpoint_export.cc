@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/data/copy_file.h"
+#include "client/data/fold_loops.h"
 #include "common/file.h"
 #include "common/manifest.h"
 #include "common/status.h"
@@ -25,10 +26,13 @@ absl::Status CheckOutput(const ExportOptions& options) {
                "choose another directory, or write into it with --force");
 }
 
-// The trainer names the class of transformers that computes the same function; other models have none.
-absl::Status CheckExpressible(const std::string& checkpoint) {
-  const std::string path = absl::StrCat(checkpoint, "/", kConfigFile);
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+// The trainer names the class of transformers that computes the same function; other models have none, but
+// for loops that unfold into one.
+absl::Status CheckExpressible(const std::string& path, const std::string& text) {
+  ASSIGN_OR_RETURN(const Loops loops, LoopsOf(text));
+  if (loops.serveable) {
+    return absl::OkStatus();
+  }
   const Json config = Json::parse(text, nullptr, false);
   if (!config.is_object() || !config.contains("architectures")) {
     return absl::DataLossError(absl::StrCat(path, ": names no architecture"));
@@ -40,7 +44,10 @@ absl::Status CheckExpressible(const std::string& checkpoint) {
   }
   return Error(absl::StatusCode::kFailedPrecondition, "MODEL_NOT_EXPRESSIBLE", "format",
                absl::StrCat(path, ": transformers has no model like ", config["architectures"].dump()),
-               "export it in Cherry's own format with --format cherry");
+               loops.schedule.empty()
+                   ? "export it in Cherry's own format with --format cherry"
+                   : "loops unfold into a plain model where compress.unroll.serveable is true; "
+                     "export this one with --format cherry");
 }
 
 std::string TokenizerConfig(int max_length) {
@@ -73,17 +80,26 @@ absl::Status ExportHuggingFace(const ExportOptions& options, const Manifest& man
       return absl::DataLossError(absl::StrCat(options.checkpoint, ": no ", name));
     }
   }
-  RETURN_IF_ERROR(CheckExpressible(options.checkpoint));
+  const std::string config_path = absl::StrCat(options.checkpoint, "/", kConfigFile);
+  ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path));
+  RETURN_IF_ERROR(CheckExpressible(config_path, config));
+  ASSIGN_OR_RETURN(const Loops loops, LoopsOf(config));
   RETURN_IF_ERROR(CheckOutput(options));
   const auto to = [&](absl::string_view name) { return absl::StrCat(options.output, "/", name); };
-  for (const char* name : {kModelFile, kTokenizerFile}) {
-    RETURN_IF_ERROR(CopyFile(absl::StrCat(options.checkpoint, "/", name), to(name)));
-  }
+  const auto from = [&](absl::string_view name) { return absl::StrCat(options.checkpoint, "/", name); };
+  RETURN_IF_ERROR(loops.schedule.empty() ? CopyFile(from(kModelFile), to(kModelFile))
+                                         : FoldWeights(from(kModelFile), to(kModelFile), config));
+  RETURN_IF_ERROR(CopyFile(from(kTokenizerFile), to(kTokenizerFile)));
   RETURN_IF_ERROR(WriteFileAtomically(to("tokenizer_config.json"),
                                       TokenizerConfig(manifest.spec.train().sequence_length())));
   RETURN_IF_ERROR(WriteFileAtomically(to("generation_config.json"), GenerationConfig()));
   // Last: without it nothing opens the directory.
-  RETURN_IF_ERROR(CopyFile(absl::StrCat(options.checkpoint, "/", kConfigFile), to(kConfigFile)));
+  if (loops.schedule.empty()) {
+    RETURN_IF_ERROR(CopyFile(config_path, to(kConfigFile)));
+  } else {
+    ASSIGN_OR_RETURN(const std::string plain, FoldConfig(config));
+    RETURN_IF_ERROR(WriteFileAtomically(to(kConfigFile), plain));
+  }
   result->files = {kModelFile, kTokenizerFile, "tokenizer_config.json", "generation_config.json",
                    kConfigFile};
   return SyncDirectory(options.output);

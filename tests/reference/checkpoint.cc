@@ -43,6 +43,13 @@ absl::Status Save(const Settings& settings, const Transformer& model, const Adam
 
 absl::Status Run(const Settings& settings) {
   Transformer model(settings.shape, {}, /*seed=*/7);
+  // Gains and norms start as ones: other values show where they go.
+  at::manual_seed(7);
+  for (const NamedParameter& parameter : model.parameters().list()) {
+    if (parameter.tensor.dim() == 1) {
+      parameter.tensor.detach().normal_(0.7, 0.2);
+    }
+  }
   const AdamW optimizer(&model.parameters(), {});
   RETURN_IF_ERROR(Save(settings, model, optimizer));
   const at::NoGradGuard no_gradient;
@@ -70,6 +77,8 @@ int Main(int argc, char** argv) {
   app.add_option("--kv-heads", shape.kv_heads);
   app.add_flag("--tied", shape.tied_embeddings);
   app.add_flag("--qk-norm", shape.qk_norm);
+  app.add_option("--schedule", shape.schedule);
+  app.add_flag("--serveable", shape.serveable);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = Run(settings);
   if (!status.ok()) {

@@ -1,5 +1,5 @@
-// cherry-reference-compress OUT.safetensors [flags]: a deep model's weights, what our compression makes of them, and
-// the first step's gradients, losses of some AdamW steps, and validation.
+// cherry-reference-compress OUT.safetensors [flags]: a deep model's weights, what our compression makes of
+// them, and the first step's gradients, losses of some AdamW steps, and validation.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -25,7 +25,8 @@ constexpr double kRate = 1e-3;
 const ModelShape kDeep = {.layers = 6, .dim = 32, .heads = 4, .kv_heads = 2, .ffn_dim = 48, .vocab = 128};
 
 void Randomise(Transformer* model) {
-  // Initial layers hardly change the state, and their norms are alike: other weights show what is done with them.
+  // Initial layers hardly change the state, and their norms are alike: other weights show what is done with
+  // them.
   at::manual_seed(11);
   for (const NamedParameter& parameter : model->parameters().list()) {
     at::Tensor tensor = parameter.tensor.detach();
@@ -53,7 +54,9 @@ Batch MakeBatch(int64_t number) {
 
 class DeepModel final : public InputModels {
  public:
-  absl::Status LoadInto(absl::string_view, Transformer*) override { return absl::UnimplementedError("unused"); }
+  absl::Status LoadInto(absl::string_view, Transformer*) override {
+    return absl::UnimplementedError("unused");
+  }
   absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view) override {
     auto model = std::make_unique<Transformer>(kDeep, Transformer::Options{.frozen = true}, 1);
     Randomise(model.get());
@@ -93,7 +96,8 @@ absl::Status Export(const v1::JobSpec& spec, const ModelShape& shape, TensorList
     out->AddNumber(prefix + "loss", loss.item<double>() / counts.supervised);
     for (const NamedParameter& parameter : recipe->model().parameters().list()) {
       out->Add(absl::StrCat(prefix, "before.", parameter.name), parameter.tensor);
-      out->Add(absl::StrCat(prefix, "gradient.", parameter.name), parameter.tensor.grad() / counts.supervised);
+      out->Add(absl::StrCat(prefix, "gradient.", parameter.name),
+               parameter.tensor.grad() / counts.supervised);
     }
     optimizer.Step(kRate, 1.0 / counts.supervised);
     AddWeights(prefix + "after.", recipe->model(), out);

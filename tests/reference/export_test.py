@@ -17,6 +17,8 @@ CASES = {
     "gqa": (["--kv-heads", "2"], "LlamaForCausalLM"),
     "tied": (["--tied"], "LlamaForCausalLM"),
     "qk_norm": (["--qk-norm", "--kv-heads", "2"], "Qwen3ForCausalLM"),
+    "loops": (["--schedule", "1 + 1x4", "--serveable", "--kv-heads", "2"], "LlamaForCausalLM"),
+    "loops_qk_norm": (["--schedule", "2x3", "--serveable", "--qk-norm"], "Qwen3ForCausalLM"),
 }
 BOUND = 1e-5
 TEXTS = [f"문서 {i}\n두 번째 줄:  값 {i * i}\t끝 😀 <s>{'가나다라마바사'[i % 7]}" for i in range(60)]

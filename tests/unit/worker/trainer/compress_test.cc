@@ -29,7 +29,8 @@ class CompressRunTest : public ::testing::Test {
   }
 
   std::string Hash(const v1::Checkpoint& checkpoint, const char* file) const {
-    return HashFile(absl::StrCat(workspace_.checkpoint_root(), "/", checkpoint.path(), "/", file)).value_or("none");
+    return HashFile(absl::StrCat(workspace_.checkpoint_root(), "/", checkpoint.path(), "/", file))
+        .value_or("none");
   }
 
   const Workspace workspace_;
@@ -42,7 +43,8 @@ TEST_F(CompressRunTest, MakesGoodWhatMergingCost) {
   EXPECT_GT(result.Metric("recovery/merge", 30), result.Metric("recovery/merge", 10));
   const double merged = result.Metric("loss/valid/merged", 30);
   EXPECT_NEAR(result.Metric("recovery/merge", 30),
-              (merged - result.Metric("loss/valid", 30)) / (merged - result.Metric("loss/valid/teacher", 30)), 1e-9);
+              (merged - result.Metric("loss/valid", 30)) / (merged - result.Metric("loss/valid/teacher", 30)),
+              1e-9);
   EXPECT_NEAR(result.Metric("loss/valid/teacher", 30), start_.valid_loss(), 1e-6);
 }
 
