@@ -39,6 +39,11 @@ std::string ContentOf(Item item) {
     item.clear_last_seen_time();
     item.clear_roots();
   }
+  if constexpr (std::is_same_v<Item, v1::Pipeline>) {
+    // A map has no order of its own.
+    const std::map<std::string, int> states(item.job_states().begin(), item.job_states().end());
+    return absl::StrCat(item.uid(), " ", absl::StrJoin(states, ",", absl::PairFormatter(":")));
+  }
   return item.SerializeAsString();
 }
 
@@ -160,6 +165,25 @@ absl::Status GetJobs(Context* context, Client* client, Listing* listing) {
               names);
 }
 
+absl::Status GetPipelines(Context* context, Client* client, Listing* listing) {
+  v1::ListPipelinesRequest request;
+  request.set_namespace_(context->ns_given() ? context->ns() : "");
+  std::vector<v1::Pipeline> all;
+  RETURN_IF_ERROR(
+      ReadPages(client, &Client::ListPipelines, request, [&](const v1::ListPipelinesResponse& page) {
+        all.insert(all.end(), page.pipelines().begin(), page.pipelines().end());
+      }));
+  const auto name_of = [&](const v1::Pipeline& pipeline) {
+    return ShortPipelineName(pipeline.name(), context->ns());
+  };
+  ASSIGN_OR_RETURN(const std::vector<v1::Pipeline> pipelines, Pick(all, listing->query, name_of));
+  std::vector<std::string> names;
+  for (const v1::Pipeline& pipeline : pipelines) {
+    names.push_back(name_of(pipeline));
+  }
+  return Show(context, listing, pipelines, PipelineTable(pipelines, names), names);
+}
+
 absl::Status GetWorkers(Context* context, Client* client, Listing* listing) {
   const GetQuery& query = listing->query;
   std::vector<v1::Worker> all;
@@ -246,11 +270,9 @@ absl::Status GetPresets(Context* context, Client* client, Listing* listing) {
 using Getter = absl::Status (*)(Context*, Client*, Listing*);
 
 Getter GetterOf(const std::string& what) {
-  static const auto* const getters = new std::map<std::string, Getter>{{"jobs", &GetJobs},
-                                                                       {"workers", &GetWorkers},
-                                                                       {"checkpoints", &GetCheckpoints},
-                                                                       {"datasets", &GetDatasets},
-                                                                       {"presets", &GetPresets}};
+  static const auto* const getters = new std::map<std::string, Getter>{
+      {"jobs", &GetJobs},         {"workers", &GetWorkers},     {"checkpoints", &GetCheckpoints},
+      {"datasets", &GetDatasets}, {"pipelines", &GetPipelines}, {"presets", &GetPresets}};
   return getters->at(what);
 }
 
@@ -285,13 +307,14 @@ absl::Status Get(Context* context, const GetFlags& flags) {
 
 void RegisterGet(CLI::App& app, Context* context) {
   auto flags = std::make_shared<GetFlags>();
-  CLI::App* const get =
-      AddCommand(app, context, "get", "List jobs, workers, checkpoints, datasets, presets or events",
-                 "cherry get jobs --state running -l team=ko\n"
-                 "cherry get checkpoints ko-base\n"
-                 "cherry get job ko-base -o spec > again.yaml",
-                 [context, flags] { return Get(context, *flags); });
-  get->add_option("KIND", flags->what, "jobs, workers, checkpoints, datasets, presets or events")->required();
+  CLI::App* const get = AddCommand(app, context, "get",
+                                   "List jobs, pipelines, workers, checkpoints, datasets, presets or events",
+                                   "cherry get jobs --state running -l team=ko\n"
+                                   "cherry get checkpoints ko-base\n"
+                                   "cherry get job ko-base -o spec > again.yaml",
+                                   [context, flags] { return Get(context, *flags); });
+  get->add_option("KIND", flags->what, "jobs, pipelines, workers, checkpoints, datasets, presets or events")
+      ->required();
   get->add_option("NAME", flags->names, "only these; for checkpoints and events: of these jobs");
   get->add_option("-l,--label", flags->labels,
                   "jobs or workers with these labels, or checkpoints of such jobs: key=value[,key=value]")

@@ -29,6 +29,7 @@ const std::vector<Kind>& Kinds() {
        true,
        true,
        {"pending", "starting", "running", "paused", "backoff", "succeeded", "failed", "cancelled"}},
+      {"pipelines", false, true, {}},
       {"presets", false, false, {}},
       {"workers", true, true, {"ready", "cordoned", "draining", "lost"}},
   };

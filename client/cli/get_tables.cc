@@ -74,6 +74,24 @@ Table JobTable(const std::vector<v1::Job>& jobs, absl::string_view ns, bool wide
   return table;
 }
 
+Table PipelineTable(const std::vector<v1::Pipeline>& pipelines, const std::vector<std::string>& names) {
+  Table table({"NAME", "JOBS", "STATES", "SUBMITTER", "AGE"});
+  for (size_t i = 0; i < pipelines.size(); ++i) {
+    const v1::Pipeline& pipeline = pipelines[i];
+    std::vector<std::string> states;
+    // In the order of the states.
+    for (int state = v1::Job::State_MIN; state <= v1::Job::State_MAX; ++state) {
+      const std::string& name = v1::Job::State_Name(static_cast<v1::Job::State>(state));
+      if (const auto count = pipeline.job_states().find(name); count != pipeline.job_states().end()) {
+        states.push_back(absl::StrCat(count->second, " ", name));
+      }
+    }
+    table.Row({names[i], absl::StrCat(pipeline.jobs_size()), absl::StrJoin(states, ", "),
+               pipeline.submitter(), Age(pipeline.create_time())});
+  }
+  return table;
+}
+
 Table WorkerTable(const std::vector<v1::Worker>& workers, absl::string_view ns, bool wide) {
   std::vector<std::string> headers = {"NAME", "STATE", "SLOTS", "FREE", "DEVICE", "JOBS", "SEEN", "FAILURES"};
   if (wide) {

@@ -13,6 +13,8 @@ namespace cherry::client {
 
 // A row for each item, in order. `ns`: jobs of other namespaces are shown as NAMESPACE/JOB.
 Table JobTable(const std::vector<v1::Job>& jobs, absl::string_view ns, bool wide);
+// `names` as the command line takes them, one for each.
+Table PipelineTable(const std::vector<v1::Pipeline>& pipelines, const std::vector<std::string>& names);
 Table WorkerTable(const std::vector<v1::Worker>& workers, absl::string_view ns, bool wide);
 // `names` as checkpoint references, one for each.
 Table CheckpointTable(const std::vector<v1::Checkpoint>& checkpoints, const std::vector<std::string>& names,

@@ -98,6 +98,14 @@ std::string PipelineNameOf(const std::string& file) {
   return name;
 }
 
+std::string ShortPipelineName(absl::string_view resource, absl::string_view ns) {
+  const std::vector<std::string> parts = absl::StrSplit(resource, '/');
+  if (parts.size() != 4) {
+    return std::string(resource);
+  }
+  return parts[1] == ns ? parts[3] : absl::StrCat(parts[1], "/", parts[3]);
+}
+
 absl::StatusOr<std::vector<v1::Job>> ReadPipeline(Client* client, const std::string& pipeline) {
   v1::ListJobsRequest request;
   request.set_pipeline(pipeline);

@@ -18,6 +18,9 @@ namespace cherry::client {
 // A file's name as that of a pipeline: "Cherry mini.yaml" is "cherry-mini".
 std::string PipelineNameOf(const std::string& file);
 
+// `namespaces/default/pipelines/mini` as "mini"; of another namespace than `ns`, with it: "team/mini".
+std::string ShortPipelineName(absl::string_view resource, absl::string_view ns);
+
 // What a name on the command line means.
 struct NamedJobs {
   std::string pipeline;       // Resource name, where it is a pipeline's.

@@ -41,6 +41,7 @@ class Client {
 
   virtual absl::StatusOr<v1::SubmitJobResponse> SubmitJob(v1::SubmitJobRequest request) = 0;
   virtual absl::StatusOr<v1::SubmitPipelineResponse> SubmitPipeline(v1::SubmitPipelineRequest request) = 0;
+  virtual absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(v1::ListPipelinesRequest request) = 0;
   virtual absl::StatusOr<v1::Job> GetJob(v1::GetJobRequest request) = 0;
   virtual absl::StatusOr<v1::ListJobsResponse> ListJobs(v1::ListJobsRequest request) = 0;
   virtual absl::StatusOr<v1::Job> CancelJob(v1::CancelJobRequest request) = 0;

@@ -60,6 +60,9 @@ class GrpcClient final : public Client {
   absl::StatusOr<v1::SubmitPipelineResponse> SubmitPipeline(v1::SubmitPipelineRequest request) override {
     return Call(&Stub::SubmitPipeline, std::move(request));
   }
+  absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(v1::ListPipelinesRequest request) override {
+    return Call(&Stub::ListPipelines, std::move(request));
+  }
   absl::StatusOr<v1::Job> GetJob(v1::GetJobRequest request) override {
     return Call(&Stub::GetJob, std::move(request));
   }

@@ -93,6 +93,12 @@ class CherryService final : public v1::Cherry::CallbackService {
         },
         {request->request_id(), [this] { return CheckFreeSpace(services_.home); }});
   }
+  Reactor* ListPipelines(Context* context, const v1::ListPipelinesRequest* request,
+                         v1::ListPipelinesResponse* response) override {
+    return Unary<v1::ListPipelinesResponse>(
+        context, "ListPipelines", response,
+        [request](const Caller&, Core* core, Decision*) { return core->ListPipelines(*request); });
+  }
   Reactor* GetJob(Context* context, const v1::GetJobRequest* request, v1::Job* response) override {
     return Unary<v1::Job>(context, "GetJob", response, [request](const Caller&, Core* core, Decision*) {
       return core->GetJob(request->name());

@@ -14,18 +14,18 @@ constexpr unsigned kPeople = kSubmitter | kOperator;
 
 constexpr RpcRule kRules[] = {
     {"SubmitJob", kPeople, true},        {"SubmitPipeline", kPeople, true},
-    {"GetJob", kPeople, true},           {"ListJobs", kPeople, true},
-    {"WatchJob", kPeople, false},        {"CancelJob", kPeople, true},
-    {"PauseJob", kPeople, true},         {"ResumeJob", kPeople, true},
-    {"ExplainJob", kPeople, true},       {"ReadLogs", kPeople, false},
-    {"ListMetrics", kPeople, true},      {"ListEvents", kPeople, true},
-    {"WatchEvents", kPeople, false},     {"GetCheckpoint", kPeople, true},
-    {"ListCheckpoints", kPeople, true},  {"ReportCheckpoint", kPeople, true},
-    {"GetWorker", kPeople, true},        {"ListWorkers", kPeople, true},
-    {"SetWorkerState", kOperator, true}, {"RegisterDataset", kPeople, true},
-    {"GetDataset", kPeople, true},       {"ListDatasets", kPeople, true},
-    {"ListPresets", kPeople, true},      {"GetServerInfo", kPeople, true},
-    {"Connect", kWorker, false},
+    {"ListPipelines", kPeople, true},    {"GetJob", kPeople, true},
+    {"ListJobs", kPeople, true},         {"WatchJob", kPeople, false},
+    {"CancelJob", kPeople, true},        {"PauseJob", kPeople, true},
+    {"ResumeJob", kPeople, true},        {"ExplainJob", kPeople, true},
+    {"ReadLogs", kPeople, false},        {"ListMetrics", kPeople, true},
+    {"ListEvents", kPeople, true},       {"WatchEvents", kPeople, false},
+    {"GetCheckpoint", kPeople, true},    {"ListCheckpoints", kPeople, true},
+    {"ReportCheckpoint", kPeople, true}, {"GetWorker", kPeople, true},
+    {"ListWorkers", kPeople, true},      {"SetWorkerState", kOperator, true},
+    {"RegisterDataset", kPeople, true},  {"GetDataset", kPeople, true},
+    {"ListDatasets", kPeople, true},     {"ListPresets", kPeople, true},
+    {"GetServerInfo", kPeople, true},    {"Connect", kWorker, false},
 };
 
 unsigned RoleNamed(absl::string_view name) {

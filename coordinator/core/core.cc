@@ -226,6 +226,10 @@ absl::StatusOr<v1::ListJobsResponse> Core::ListJobs(const v1::ListJobsRequest& r
   return coordinator::ListJobs(state_, request);
 }
 
+absl::StatusOr<v1::ListPipelinesResponse> Core::ListPipelines(const v1::ListPipelinesRequest& request) const {
+  return coordinator::ListPipelines(state_, request);
+}
+
 absl::StatusOr<v1::ExplainJobResponse> Core::ExplainJob(const std::string& name) const {
   ASSIGN_OR_RETURN(const JobEntry* entry, Find(state_, name));
   return Explain(state_, *entry);

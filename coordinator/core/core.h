@@ -68,6 +68,7 @@ class Core {
   absl::StatusOr<v1::Job> GetJob(const std::string& name) const;
   absl::StatusOr<v1::Job> GetJobByUid(const std::string& uid) const;
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request) const;
+  absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(const v1::ListPipelinesRequest& request) const;
   absl::StatusOr<v1::ExplainJobResponse> ExplainJob(const std::string& name) const;
   absl::StatusOr<v1::Checkpoint> GetCheckpoint(const v1::GetCheckpointRequest& request) const;
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -93,6 +94,37 @@ absl::StatusOr<v1::ListJobsResponse> ListJobs(const State& state, const v1::List
     }
     *response.add_jobs() = JobView(state, entry);
     bytes += response.jobs().rbegin()->ByteSizeLong();
+  }
+  return response;
+}
+
+absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(const State& state,
+                                                        const v1::ListPipelinesRequest& request) {
+  ASSIGN_OR_RETURN(const int size, PageSize(request.page_size(), kPageDefault, kPageMost));
+  ASSIGN_OR_RETURN(const std::string position, ReadPageToken(request.namespace_(), request.page_token()));
+  int64_t before = 0;
+  const bool first = !absl::SimpleAtoi(position, &before);
+  const std::string prefix = absl::StrCat("namespaces/", request.namespace_(), "/");
+  std::map<int64_t, const v1::PipelineRecord*> by_arrival;
+  for (const auto& [uid, record] : state.pipelines) {
+    if ((first || record.arrival() < before) &&
+        (request.namespace_().empty() || absl::StartsWith(record.pipeline().name(), prefix))) {
+      by_arrival[record.arrival()] = &record;
+    }
+  }
+  v1::ListPipelinesResponse response;
+  for (auto place = by_arrival.rbegin(); place != by_arrival.rend(); ++place) {
+    if (response.pipelines_size() == size) {
+      response.set_next_page_token(MakePageToken(request.namespace_(), absl::StrCat(place->first + 1)));
+      break;
+    }
+    v1::Pipeline* pipeline = response.add_pipelines();
+    *pipeline = place->second->pipeline();
+    for (const std::string& uid : place->second->job_uids()) {
+      if (const auto job = state.jobs.find(uid); job != state.jobs.end()) {
+        ++(*pipeline->mutable_job_states())[v1::Job::State_Name(job->second.job().state())];
+      }
+    }
   }
   return response;
 }

@@ -16,6 +16,9 @@ namespace cherry::coordinator {
 
 // Newest first. NOT_FOUND (PIPELINE_NOT_FOUND).
 absl::StatusOr<v1::ListJobsResponse> ListJobs(const State& state, const v1::ListJobsRequest& request);
+// Newest first, with the states of their jobs.
+absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(const State& state,
+                                                        const v1::ListPipelinesRequest& request);
 // Oldest first, without deleted ones.
 absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const JobEntry& entry,
                                                             const v1::ListCheckpointsRequest& request);

@@ -163,6 +163,10 @@ TEST_F(Api, APipelineIsSubmittedOnceAndItsJobsAreListedAlsoAfterARestart) {
   EXPECT_EQ(jobs.jobs(0).resolved().name(), "base-1");
   EXPECT_EQ(jobs.jobs(1).resolved().name(), "child");
   EXPECT_EQ(jobs.jobs(1).reason(), "waits for base-2 (PENDING)");
+  v1::ListPipelinesResponse pipelines;
+  ASSERT_TRUE(cherry_->ListPipelines(Context().get(), {}, &pipelines).ok());
+  ASSERT_THAT(pipelines.pipelines(), SizeIs(1));
+  EXPECT_EQ(pipelines.pipelines(0).job_states().at("PENDING"), 3);
   request.set_request_id(NewUuid());
   EXPECT_EQ(InfoOf(FromGrpc(cherry_->SubmitPipeline(Context().get(), request, &second))).reason(),
             "PIPELINE_EXISTS");

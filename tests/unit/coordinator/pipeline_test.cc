@@ -140,6 +140,34 @@ TEST_F(Pipelines, ANameIsUniqueAmongLivePipelinesAndFreeAfterwards) {
   EXPECT_EQ(InfoOf(core_->ListJobs(request).status()).reason(), "PIPELINE_NOT_FOUND");
 }
 
+TEST_F(Pipelines, AreListedNewestFirstWithTheStatesOfTheirJobs) {
+  Pipeline("one", {PretrainSpec("a", 1), PretrainSpec("b", 1)});
+  const auto two = Pipeline("two", {PretrainSpec("c", 1), From("d", "c")});
+  ASSERT_TRUE(TryCancel(two.at("d")).ok());
+  v1::SubmitPipelineRequest elsewhere = Request("three", {PretrainSpec("e", 1)});
+  elsewhere.set_namespace_("team");
+  ASSERT_TRUE(TryPipeline(elsewhere).ok());
+  Restart();
+  v1::ListPipelinesRequest request;
+  request.set_page_size(1);
+  std::vector<std::string> names;
+  do {
+    const auto page = core_->ListPipelines(request);
+    ASSERT_TRUE(page.ok()) << page.status();
+    ASSERT_THAT(page->pipelines(), SizeIs(1));
+    names.push_back(page->pipelines(0).name());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(names, ElementsAre("namespaces/team/pipelines/three", "namespaces/default/pipelines/two",
+                                 "namespaces/default/pipelines/one"));
+  request.set_namespace_("default");
+  request.set_page_size(0);
+  const auto listed = core_->ListPipelines(request);
+  ASSERT_THAT(listed->pipelines(), SizeIs(2));
+  EXPECT_EQ(listed->pipelines(0).job_states().at("CANCELLED"), 1);
+  EXPECT_EQ(listed->pipelines(1).job_states().at("PENDING"), 2);
+}
+
 TEST_F(Pipelines, TheSameRequestTwiceMakesOnePipelineAndTheStoredReply) {
   const Mutation mutation = NewMutation("SubmitPipeline", "content");
   const v1::SubmitPipelineRequest request = Request("mini", {PretrainSpec("a", 1), From("b", "a")});

@@ -21,6 +21,7 @@ struct FakeCluster {
   std::vector<v1::Job> jobs;
   // What ListJobs finds first, one after another; then what the last left.
   std::deque<std::vector<v1::Job>> jobs_by_and_by;
+  std::vector<v1::Pipeline> known_pipelines;
   std::vector<v1::Worker> workers;
   std::deque<v1::Worker> workers_by_and_by;  // What GetWorker answers first, one after another.
   std::vector<v1::Checkpoint> checkpoints;
@@ -69,6 +70,9 @@ class FakeClient final : public Client {
       *response.add_jobs() = JobOf(spec);
     }
     return response;
+  }
+  absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(v1::ListPipelinesRequest) override {
+    return All<v1::ListPipelinesResponse>(c_->known_pipelines, &v1::ListPipelinesResponse::mutable_pipelines);
   }
   absl::StatusOr<v1::Job> GetJob(v1::GetJobRequest request) override { return Find(request.name()); }
   absl::StatusOr<v1::ListJobsResponse> ListJobs(v1::ListJobsRequest request) override {

@@ -144,6 +144,25 @@ TEST_F(PipelineTest, GetTakesItsNameForAllItsJobs) {
   EXPECT_THAT(err_, HasSubstr("there is no job"));
 }
 
+TEST_F(PipelineTest, GetPipelinesCountsTheirJobsByState) {
+  v1::Pipeline& pipeline = cluster_.known_pipelines.emplace_back();
+  pipeline.set_name("namespaces/default/pipelines/mini");
+  pipeline.set_submitter("kim");
+  for (const char* job : {"a", "b", "c"}) {
+    pipeline.add_jobs(job);
+  }
+  (*pipeline.mutable_job_states())["SUCCEEDED"] = 1;
+  (*pipeline.mutable_job_states())["PENDING"] = 2;
+  cluster_.known_pipelines.emplace_back().set_name("namespaces/team/pipelines/other");
+  ASSERT_EQ(Run({"get", "pipelines"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("NAME        JOBS  STATES                  SUBMITTER  AGE\n"
+                              "mini        3     2 PENDING, 1 SUCCEEDED  kim        -"));
+  ASSERT_EQ(Run({"get", "pipeline", "team/other", "-o", "name"}), 0) << err_;
+  EXPECT_EQ(out_, "team/other\n");
+  EXPECT_EQ(Run({"get", "pipelines", "nobody"}), 4);
+  EXPECT_EQ(Run({"get", "pipelines", "--state", "running"}), 2);
+}
+
 TEST_F(PipelineTest, CancelTakesItsNameForWhatHasNotEnded) {
   AddPipeline(v1::Job::SUCCEEDED, v1::Job::PENDING);
   AddJob("ko-6", v1::Job::PENDING).set_pipeline("mini");
