@@ -46,6 +46,7 @@ absl::Status Watch(Context* context, const std::string& name) {
     RETURN_IF_ERROR(context->Print(ended->at(0)));
   } else if (!show) {
     std::vector<const google::protobuf::Message*> items;
+    items.reserve(ended->size());
     for (const v1::Job& job : *ended) {
       items.push_back(&job);
     }
@@ -230,6 +231,7 @@ absl::Status Explain(Context* context, const std::string& name) {
   }
   if (context->structured()) {
     std::vector<const google::protobuf::Message*> items;
+    items.reserve(responses.size());
     for (const v1::ExplainJobResponse& response : responses) {
       items.push_back(&response);
     }

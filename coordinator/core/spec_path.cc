@@ -39,6 +39,7 @@ absl::Status Unfit(const std::string& path, const Value& value, absl::string_vie
 
 absl::Status NoSuchField(const std::string& path, const Descriptor& type, const std::string& part) {
   std::vector<std::string> names;
+  names.reserve(type.field_count());
   for (int i = 0; i < type.field_count(); ++i) {
     names.emplace_back(type.field(i)->name());
   }
