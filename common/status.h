@@ -56,11 +56,13 @@ inline void Drop(const absl::Status& status) { (void)status.ok(); }
 // Declares or assigns `lhs` from a StatusOr, or returns its error.
 #define ASSIGN_OR_RETURN(lhs, expression) \
   ASSIGN_OR_RETURN_INNER(CHERRY_CONCAT(cherry_or_, __LINE__), lhs, expression)
+// A name that is declared takes no parentheses: NOLINTBEGIN(bugprone-macro-parentheses)
 #define ASSIGN_OR_RETURN_INNER(temporary, lhs, expression) \
   auto temporary = (expression);                           \
   if (!temporary.ok()) {                                   \
     return temporary.status();                             \
   }                                                        \
   lhs = *std::move(temporary)
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif  // CHERRY_COMMON_STATUS_H_
