@@ -119,6 +119,7 @@ absl::Status ForEachJob(Context* context, const ControlFlags& flags, Verb<Reques
     return absl::OkStatus();
   }
   std::vector<const google::protobuf::Message*> items;
+  items.reserve(done.size());
   for (const v1::Job& job : done) {
     items.push_back(&job);
   }
@@ -127,7 +128,7 @@ absl::Status ForEachJob(Context* context, const ControlFlags& flags, Verb<Reques
 
 template <typename Request>
 CLI::App* AddJobVerb(CLI::App& app, Context* context, const std::string& name, const std::string& what,
-                     const std::string& example, std::shared_ptr<ControlFlags> flags, Verb<Request> method) {
+                     const std::string& example, const std::shared_ptr<ControlFlags>& flags, Verb<Request> method) {
   CLI::App* const command = AddCommand(app, context, name, what, example, [context, flags, method] {
     return ForEachJob(context, *flags, method);
   });

@@ -166,7 +166,7 @@ absl::Status FollowWorker(Context* context, v1::Worker* worker) {
     }
     // A watch begins with the job as it is: what has happened since the worker was read is not missed.
     request.set_name(JobOn(*worker));
-    const absl::Status status = client->WatchJob(request, deadline, [&](const v1::WatchJobResponse& message) {
+    absl::Status status = client->WatchJob(request, deadline, [&](const v1::WatchJobResponse& message) {
       empty_streams = 0;
       return IsOn(message.job(), worker->name());
     });

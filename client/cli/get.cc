@@ -77,6 +77,7 @@ absl::Status Show(Context* context, Listing* listing, const std::vector<Item>& i
   }
   if (context->structured()) {
     std::vector<const google::protobuf::Message*> messages;
+    messages.reserve(items.size());
     for (const Item& item : items) {
       messages.push_back(&item);
     }
@@ -158,6 +159,7 @@ absl::Status GetJobs(Context* context, Client* client, Listing* listing) {
     return absl::OkStatus();
   }
   std::vector<std::string> names;
+  names.reserve(jobs.size());
   for (const v1::Job& job : jobs) {
     names.push_back(ShortJobName(job.name(), context->ns()));
   }
@@ -198,6 +200,7 @@ absl::Status GetWorkers(Context* context, Client* client, Listing* listing) {
   ASSIGN_OR_RETURN(const std::vector<v1::Worker> workers,
                    Pick(all, query, [](const v1::Worker& worker) { return worker.name(); }));
   std::vector<std::string> names;
+  names.reserve(workers.size());
   for (const v1::Worker& worker : workers) {
     names.push_back(worker.name());
   }
@@ -249,6 +252,7 @@ absl::Status GetDatasets(Context* context, Client* client, Listing* listing) {
   ASSIGN_OR_RETURN(const std::vector<v1::Dataset> datasets,
                    Pick(all, listing->query, [](const v1::Dataset& dataset) { return dataset.name(); }));
   std::vector<std::string> names;
+  names.reserve(datasets.size());
   for (const v1::Dataset& dataset : datasets) {
     names.push_back(dataset.name());
   }
@@ -261,6 +265,7 @@ absl::Status GetPresets(Context* context, Client* client, Listing* listing) {
                    Pick(std::vector<v1::Preset>(response.presets().begin(), response.presets().end()),
                         listing->query, [](const v1::Preset& preset) { return preset.name(); }));
   std::vector<std::string> names;
+  names.reserve(presets.size());
   for (const v1::Preset& preset : presets) {
     names.push_back(preset.name());
   }

@@ -49,6 +49,7 @@ absl::StatusOr<Scope> ScopeOf(Context* context, Client* client, const GetQuery& 
 absl::Status ShowAll(Context* context, const std::vector<v1::Event>& events) {
   if (context->structured()) {
     std::vector<const google::protobuf::Message*> items;
+    items.reserve(events.size());
     for (const v1::Event& event : events) {
       items.push_back(&event);
     }

@@ -162,6 +162,7 @@ std::vector<std::string> Entries(const Message& message) {
       text = Element(message, field, -1);
     } else {
       std::vector<std::string> elements;
+      elements.reserve(size);
       for (int k = 0; k < size; ++k) {
         elements.push_back(Element(message, field, k));
       }

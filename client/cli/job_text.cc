@@ -23,7 +23,7 @@ bool IsTerminal(v1::Job::State state) {
 }
 
 std::string StateText(const v1::Job& job) {
-  const std::string state = v1::Job::State_Name(job.state());
+  std::string state = v1::Job::State_Name(job.state());
   if (IsTerminal(job.state()) || job.state() == v1::Job::PAUSED) {
     return state;
   }

@@ -230,7 +230,7 @@ absl::Status RunSupervisor(Context* context, const LocalFlags& flags) {
       LogWarning(written.message());
     }
   };
-  const absl::Status ended = Supervise(options);
+  absl::Status ended = Supervise(options);
   RemoveLocalState(home);
   return ended;
 }

@@ -153,6 +153,7 @@ absl::StatusOr<int> StartInBackground(const std::vector<std::string>& argv, cons
     return ErrnoError(errno, log);
   }
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }

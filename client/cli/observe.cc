@@ -163,6 +163,7 @@ absl::Status Metrics(Context* context, const MetricFlags& flags) {
   }));
   if (context->structured()) {
     std::vector<const google::protobuf::Message*> items;
+    items.reserve(samples.size());
     for (const v1::MetricSample& sample : samples) {
       items.push_back(&sample);
     }

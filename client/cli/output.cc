@@ -45,10 +45,7 @@ void AppendYaml(const Json& node, int indent, std::string* out);
 
 // What follows "key:" or "-".
 void AppendYamlValue(const Json& node, int indent, std::string* out) {
-  if (node.is_object() && !node.empty()) {
-    absl::StrAppend(out, "\n");
-    AppendYaml(node, indent, out);
-  } else if (node.is_array() && !node.empty()) {
+  if (node.is_structured() && !node.empty()) {
     absl::StrAppend(out, "\n");
     AppendYaml(node, indent, out);
   } else if (node.is_string()) {
@@ -152,10 +149,10 @@ std::string CountText(double count) {
        {std::pair<double, const char*>{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}}) {
     if (std::abs(count) >= 0.9995 * scale) {
       const double scaled = count / scale;
-      return absl::StrFormat(scaled < 100 ? "%.1f%s" : "%.0f%s", scaled, unit);
+      return absl::StrFormat("%.*f%s", scaled < 100 ? 1 : 0, scaled, unit);
     }
   }
-  return absl::StrFormat(count == std::floor(count) ? "%.0f" : "%.1f", count);
+  return absl::StrFormat("%.*f", count == std::floor(count) ? 0 : 1, count);
 }
 
 std::string BytesText(int64_t bytes) {
@@ -166,7 +163,7 @@ std::string BytesText(int64_t bytes) {
     scaled /= 1024;
     ++unit;
   }
-  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", scaled, units[unit]);
+  return absl::StrFormat("%.*f %s", unit == 0 ? 0 : 1, scaled, units[unit]);
 }
 
 std::string AgeText(absl::Duration age) {
@@ -174,10 +171,10 @@ std::string AgeText(absl::Duration age) {
   if (seconds < 120) {
     return absl::StrCat(seconds, "s");
   }
-  if (seconds < 120 * 60) {
+  if (seconds / 60 < 120) {
     return absl::StrCat(seconds / 60, "m");
   }
-  return seconds < 48 * 3600 ? absl::StrCat(seconds / 3600, "h") : absl::StrCat(seconds / 86400, "d");
+  return seconds / 3600 < 48 ? absl::StrCat(seconds / 3600, "h") : absl::StrCat(seconds / 86400, "d");
 }
 
 std::string ClockText(absl::Duration duration) {

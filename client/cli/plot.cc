@@ -175,7 +175,7 @@ std::string Plot(const std::vector<Series>& series, const PlotSize& size) {
 std::string Bar(double fraction, int width) {
   static const char* const kParts[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   const double bounded = std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0.0;
-  const int eighths = static_cast<int>(bounded * width * 8 + 0.5);
+  const int eighths = static_cast<int>(std::lround(bounded * width * 8));
   std::string out;
   for (int i = 0; i < eighths / 8; ++i) {
     absl::StrAppend(&out, "█");

@@ -118,6 +118,7 @@ absl::StatusOr<Submitted> Send(Context* context, const SubmitFlags& flags, const
 absl::Status PrintSubmitted(Context* context, const SubmitFlags& flags, const std::vector<v1::Job>& jobs) {
   if (context->structured()) {
     std::vector<const google::protobuf::Message*> items;
+    items.reserve(jobs.size());
     for (const v1::Job& job : jobs) {
       items.push_back(&job);
     }

@@ -52,7 +52,7 @@ absl::Status Unreachable(const std::string& address, const absl::Status& status)
 class GrpcClient final : public Client {
  public:
   GrpcClient(ClientOptions options, std::shared_ptr<grpc::Channel> channel)
-      : options_(std::move(options)), channel_(channel), stub_(v1::Cherry::NewStub(channel)) {}
+      : options_(std::move(options)), channel_(std::move(channel)), stub_(v1::Cherry::NewStub(channel_)) {}
 
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(v1::SubmitJobRequest request) override {
     return Call(&Stub::SubmitJob, std::move(request));

@@ -288,10 +288,11 @@ class CherryService final : public v1::Cherry::CallbackService {
           return decide(caller, core, decision);
         },
         [answer, response](absl::StatusOr<Response> reply) {
-          if (reply.ok()) {
+          const absl::Status status = reply.status();
+          if (status.ok()) {
             *response = *std::move(reply);
           }
-          answer.Finish(reply.status());
+          answer.Finish(status);
         });
     return answer.reactor();
   }

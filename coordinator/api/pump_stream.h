@@ -75,7 +75,7 @@ class PumpStream : public grpc::ServerWriteReactor<Response>,
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (end.has_value() && !end_.has_value()) {
-        end_ = end;
+        end_ = std::move(end);
         last_ = response.has_value();
       }
       if (response.has_value() && (!end_.has_value() || last_)) {

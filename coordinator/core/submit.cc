@@ -17,7 +17,7 @@
 namespace cherry::coordinator {
 namespace {
 
-constexpr size_t kMostSpecBytes = 256 * 1024;
+constexpr size_t kMostSpecBytes = size_t{256} * 1024;
 
 absl::Status CheckNameIsFree(const State& state, const JobName& name) {
   const auto uid = state.by_name.find(name.Resource());

@@ -92,6 +92,7 @@ absl::Status OpenAll(Descriptors* fds) {
 
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
   for (const std::string& one : strings) {
     pointers.push_back(const_cast<char*>(one.c_str()));
   }
