@@ -12,7 +12,7 @@ namespace {
 
 // [b, s, kv_heads, head_dim] -> [b, heads, s, head_dim].
 at::Tensor ForEachQueryHead(const at::Tensor& x, int64_t heads) {
-  const at::Tensor by_head = x.transpose(1, 2);
+  at::Tensor by_head = x.transpose(1, 2);
   const int64_t kv_heads = by_head.size(1);
   if (kv_heads == heads) {
     return by_head;
@@ -34,7 +34,7 @@ class CpuRopeAttention : public torch::autograd::Function<CpuRopeAttention> {
                             const at::Tensor& v_in, const at::Tensor& cos, const at::Tensor& sin) {
     const at::Tensor q = q_in.contiguous(), k = k_in.contiguous(), v = v_in.contiguous();
     const AttentionShape shape = ShapeOf(q, k);
-    const at::Tensor out = at::empty({shape.batch, shape.length, shape.heads * shape.head_dim}, q.options());
+    at::Tensor out = at::empty({shape.batch, shape.length, shape.heads * shape.head_dim}, q.options());
     const at::Tensor rotated_q = at::empty_like(q), rotated_k = at::empty_like(k);
     const at::Tensor log_sum = at::empty({shape.batch, shape.heads, shape.length}, q.options());
     AttentionForward(shape,
@@ -95,7 +95,7 @@ class GpuRope : public torch::autograd::Function<GpuRope> {
 
  private:
   static at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-    const at::Tensor out = x * at::cat({cos, cos}, -1);
+    at::Tensor out = x * at::cat({cos, cos}, -1);
     const std::vector<at::Tensor> from = x.chunk(2, -1);
     std::vector<at::Tensor> to = out.chunk(2, -1);
     to[0].addcmul_(from[1], sin, -1);

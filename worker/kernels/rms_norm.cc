@@ -19,7 +19,7 @@ class CpuRmsNorm : public torch::autograd::Function<CpuRmsNorm> {
                             double eps) {
     const at::Tensor rows = x.contiguous();
     const RmsNormShape shape = ShapeOf(rows);
-    const at::Tensor y = at::empty_like(rows);
+    at::Tensor y = at::empty_like(rows);
     const at::Tensor scales = at::empty({shape.rows}, rows.options());
     RmsNormForward(shape, static_cast<float>(eps), rows.const_data_ptr<float>(),
                    weight.const_data_ptr<float>(), y.mutable_data_ptr<float>(),

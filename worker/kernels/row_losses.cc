@@ -29,7 +29,7 @@ void ForLogProbabilities(const at::Tensor& hidden, const at::Tensor& weight, Vis
 
 at::Tensor HeadRowLosses(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets) {
   const at::NoGradGuard no_gradient;
-  const at::Tensor losses = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
+  at::Tensor losses = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
   ForLogProbabilities(hidden, weight, [&](int64_t row, const at::Tensor& log_p) {
     const at::Tensor target = targets.narrow(0, row, log_p.size(0));
     const at::Tensor loss = log_p.gather(1, target.clamp_min(0).unsqueeze(1)).squeeze(1).neg();
@@ -40,7 +40,7 @@ at::Tensor HeadRowLosses(const at::Tensor& hidden, const at::Tensor& weight, con
 
 at::Tensor HeadRowEntropies(const at::Tensor& hidden, const at::Tensor& weight) {
   const at::NoGradGuard no_gradient;
-  const at::Tensor entropies = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
+  at::Tensor entropies = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
   ForLogProbabilities(hidden, weight, [&](int64_t row, const at::Tensor& log_p) {
     entropies.narrow(0, row, log_p.size(0)).copy_((log_p.exp() * log_p).sum(1).neg());
   });

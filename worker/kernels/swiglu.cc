@@ -15,7 +15,7 @@ class CpuSwiGlu : public torch::autograd::Function<CpuSwiGlu> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
     const at::Tensor g = gate.contiguous(), u = up.contiguous();
-    const at::Tensor y = at::empty_like(g);
+    at::Tensor y = at::empty_like(g);
     SwiGluForward(g.numel(), g.const_data_ptr<float>(), u.const_data_ptr<float>(),
                   y.mutable_data_ptr<float>());
     context->save_for_backward({g, u});

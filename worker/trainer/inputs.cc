@@ -67,7 +67,7 @@ class RecordedModels final : public InputModels {
     if (gang_->rank != 0) {
       return absl::OkStatus();
     }
-    const absl::Status sound = VerifyRecorded(channel_->start(), checkpoint);
+    absl::Status sound = VerifyRecorded(channel_->start(), checkpoint);
     if (sound.ok()) {
       LogInfo(absl::StrCat(role, ": ", checkpoint.name()));
       return sound;

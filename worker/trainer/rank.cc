@@ -180,7 +180,7 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   parts.checkpointer = &checkpointer;
   parts.train = data->train.get();
   parts.valid = data->valid.get();
-  const absl::Status status = Guard([&] { return TrainingLoop(parts, run).Run(); });
+  absl::Status status = Guard([&] { return TrainingLoop(parts, run).Run(); });
   if (!status.ok()) {
     // A save under way is still written, in its own time.
     channel->SendPhase(v1::PhaseReport::FINISHING, run->step);

@@ -72,7 +72,7 @@ absl::StatusOr<int> ChooseCheckpoint(WorkerChannel* channel) {
 
 // The weights that a job names must be sound: nothing else could stand in for them.
 absl::Status CheckFrom(const v1::StartRank& start) {
-  const absl::Status sound = VerifyRecorded(start, start.attempt().from());
+  absl::Status sound = VerifyRecorded(start, start.attempt().from());
   if (sound.ok()) {
     return sound;
   }

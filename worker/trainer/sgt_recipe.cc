@@ -113,7 +113,7 @@ at::Tensor SgtRecipe::Scores(const Batch& batch, const at::Tensor& hidden) {
     return HeadRowEntropies(states, model_.HeadWeight());
   }
   const at::Tensor targets = batch.targets.flatten();
-  const at::Tensor losses = HeadRowLosses(states, model_.HeadWeight(), targets);
+  at::Tensor losses = HeadRowLosses(states, model_.HeadWeight(), targets);
   switch (sgt_.selector()) {
     case v1::SgtConfig::TOP_LOSS:
       return losses;
@@ -146,8 +146,7 @@ at::Tensor SgtRecipe::TrainingLoss(const Batch& batch, const TargetCounts& step)
   const at::Tensor hidden = model_.Hidden(batch.tokens).flatten(0, 1);
   const at::Tensor mask = Mask(batch, hidden);
   const Rows rows = selector_.Gather(batch, mask);
-  const at::Tensor loss =
-      HeadCrossEntropy(hidden.index_select(0, rows.index), model_.HeadWeight(), rows.targets);
+  at::Tensor loss = HeadCrossEntropy(hidden.index_select(0, rows.index), model_.HeadWeight(), rows.targets);
   if (sgt_.anchor() == 0.0 || step.others == 0.0) {
     return loss;
   }

@@ -42,13 +42,10 @@ void CopyToHost(const Parameters& parameters, const AdamW& optimizer, HostState*
 
 void CopyFromHost(const HostState& state, Parameters* parameters, AdamW* optimizer) {
   const at::NoGradGuard no_gradient;
-  at::Tensor values = parameters->values();
-  values.copy_(View(state.values));
+  parameters->values().copy_(View(state.values));
   if (optimizer != nullptr) {
-    at::Tensor exp_avg = optimizer->exp_avg();
-    exp_avg.copy_(View(state.exp_avg));
-    at::Tensor exp_avg_sq = optimizer->exp_avg_sq();
-    exp_avg_sq.copy_(View(state.exp_avg_sq));
+    optimizer->exp_avg().copy_(View(state.exp_avg));
+    optimizer->exp_avg_sq().copy_(View(state.exp_avg_sq));
   }
 }
 
