@@ -128,7 +128,8 @@ absl::Status ForEachJob(Context* context, const ControlFlags& flags, Verb<Reques
 
 template <typename Request>
 CLI::App* AddJobVerb(CLI::App& app, Context* context, const std::string& name, const std::string& what,
-                     const std::string& example, const std::shared_ptr<ControlFlags>& flags, Verb<Request> method) {
+                     const std::string& example, const std::shared_ptr<ControlFlags>& flags,
+                     Verb<Request> method) {
   CLI::App* const command = AddCommand(app, context, name, what, example, [context, flags, method] {
     return ForEachJob(context, *flags, method);
   });

@@ -20,7 +20,8 @@ using Json = nlohmann::ordered_json;
 
 absl::StatusOr<Json> Parse(absl::string_view text) {
   Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("num_hidden_layers") || !json["num_hidden_layers"].is_number_integer()) {
+  if (!json.is_object() || !json.contains("num_hidden_layers") ||
+      !json["num_hidden_layers"].is_number_integer()) {
     return absl::DataLossError(absl::StrCat(kConfigFile, ": it names no number of layers"));
   }
   return json;
@@ -35,8 +36,9 @@ std::string Layer(int64_t layer, absl::string_view part) {
 }
 
 std::string OfVisit(const Visit& visit, absl::string_view part) {
-  return visit.loop < 0 ? Layer(visit.layer, part)
-                        : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
+  return visit.loop < 0
+             ? Layer(visit.layer, part)
+             : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
 }
 
 // Collects the plain model's tensors; what had to be computed is kept here until they are written.
@@ -84,7 +86,8 @@ absl::Status FoldVisit(const Visit& visit, int64_t place, bool qk_norm, Folded* 
   for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
     RETURN_IF_ERROR(folded->Copy(OfVisit(visit, norm), Layer(place, norm)));
   }
-  for (const char* same : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj"}) {
+  for (const char* same :
+       {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj"}) {
     RETURN_IF_ERROR(folded->Copy(Layer(visit.layer, same), Layer(place, same)));
   }
   for (const char* norm : {"self_attn.q_norm", "self_attn.k_norm"}) {
@@ -92,10 +95,11 @@ absl::Status FoldVisit(const Visit& visit, int64_t place, bool qk_norm, Folded* 
       RETURN_IF_ERROR(folded->Copy(Layer(visit.layer, norm), Layer(place, norm)));
     }
   }
-  for (const auto& [branch, gain] : {std::pair{"self_attn.o_proj", "self_attn.gain"}, {"mlp.down_proj", "mlp.gain"}}) {
-    RETURN_IF_ERROR(visit.loop < 0
-                        ? folded->Copy(Layer(visit.layer, branch), Layer(place, branch))
-                        : folded->Scale(Layer(visit.layer, branch), OfVisit(visit, gain), Layer(place, branch)));
+  for (const auto& [branch, gain] :
+       {std::pair{"self_attn.o_proj", "self_attn.gain"}, {"mlp.down_proj", "mlp.gain"}}) {
+    RETURN_IF_ERROR(visit.loop < 0 ? folded->Copy(Layer(visit.layer, branch), Layer(place, branch))
+                                   : folded->Scale(Layer(visit.layer, branch), OfVisit(visit, gain),
+                                                   Layer(place, branch)));
   }
   return absl::OkStatus();
 }

@@ -20,8 +20,8 @@ absl::StatusOr<Loops> LoopsOf(absl::string_view config);
 // The config.json of the plain model. REQUIRES: LoopsOf(config) is serveable.
 absl::StatusOr<std::string> FoldConfig(absl::string_view config);
 
-// Writes its weights: those of a visit's layer with the visit's norms, and its gains multiplied into the two projections
-// back to the residual stream. Synced. kDataLoss names a tensor that is missing. Thread-safe.
+// Writes its weights: those of a visit's layer with the visit's norms, and its gains multiplied into the two
+// projections back to the residual stream. Synced. kDataLoss names a tensor that is missing. Thread-safe.
 absl::Status FoldWeights(const std::string& from, const std::string& to, absl::string_view config);
 
 }  // namespace cherry::client
