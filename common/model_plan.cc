@@ -105,7 +105,7 @@ std::vector<Visit> VisitsOf(const ModelShape& shape) {
 }
 
 // What loops add to their layers: two gains and two more norms for each visit but the first norms, and unless
-// they are serveable a vector for each round and one injection matrix a loop.
+// they are serveable a gain and a vector for each round and one injection matrix a loop.
 int64_t LoopParameters(const ModelShape& shape) {
   int64_t count = 0;
   for (const Visit& visit : VisitsOf(shape)) {
@@ -114,7 +114,7 @@ int64_t LoopParameters(const ModelShape& shape) {
     }
     count += 2 + (visit.round > 0 ? 2 * shape.dim : 0);
     if (visit.begins_round && !shape.serveable) {
-      count += shape.dim + (visit.round == 0 ? shape.dim * shape.dim : 0);
+      count += 1 + shape.dim + (visit.round == 0 ? shape.dim * shape.dim : 0);
     }
   }
   return count;

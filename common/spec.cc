@@ -77,6 +77,11 @@ absl::Status CheckSections(const v1::JobSpec& spec) {
     return InvalidField("FIELD_REQUIRED", "from", "from: this kind starts from a trained model",
                         "name the job to start from, e.g. from: {job: ko-base}");
   }
+  if (compress && spec.has_continue_()) {
+    return InvalidField("FIELD_NOT_ALLOWED", "continue",
+                        "continue: compression does not go on: its stages are over",
+                        "start from its model: kind: pretrain or sgt with from");
+  }
   if (compress && spec.has_model()) {
     return InvalidField("FIELD_NOT_ALLOWED", "model", "model: what compress makes follows from its parent",
                         "remove it; compress.layers gives the number of layers");
@@ -311,6 +316,18 @@ absl::Status ResolveModelSection(const SpecContext& context, v1::JobSpec* spec) 
   return absl::OkStatus();
 }
 
+// Recomputing a layer takes its gradient in a backward of its own, once for each visit.
+absl::Status CheckRecompute(const v1::JobSpec& spec) {
+  if (spec.model().schedule().empty() || spec.train().activation_checkpoint() != v1::TrainConfig::FULL) {
+    return absl::OkStatus();
+  }
+  return InvalidField(
+      "FIELD_NOT_ALLOWED", "train.activation_checkpoint",
+      "train.activation_checkpoint: full is not possible with loops: a layer's gradient would be "
+      "taken for complete after its last visit",
+      "leave it out");
+}
+
 absl::Status ResolveRest(v1::JobSpec* spec) {
   v1::ValidationConfig* validation = spec->mutable_validation();
   if (!validation->has_every_steps()) validation->set_every_steps(50);
@@ -352,6 +369,7 @@ absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecConte
   } else {
     RETURN_IF_ERROR(ResolveModelSection(context, &resolved));
   }
+  RETURN_IF_ERROR(CheckRecompute(resolved));
   if (resolved.kind() == v1::JobSpec::SGT) {
     RETURN_IF_ERROR(ResolveSgt(context, &resolved));
   }

@@ -89,35 +89,20 @@ absl::Status ResolveRecover(const ModelShape& parent, int64_t layers, v1::Recove
 
 absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec) {
   v1::CompressConfig* const compress = spec->mutable_compress();
-  ASSIGN_OR_RETURN(const ModelShape parent, ResolveModel(*context.parent_model, 0));
-  // A job that goes on has the compressed model already.
-  if (!spec->has_continue_()) {
-    RETURN_IF_ERROR(CheckLayers(*compress, parent));
-    if (!parent.schedule.empty()) {
-      return InvalidField("MODEL_MISMATCH", "from",
-                          absl::StrCat("from: the model has loops already (", parent.schedule, ")"),
-                          "compress the model it was made of");
-    }
+  const int64_t vocab = context.train == nullptr ? 0 : context.train->vocab();
+  ASSIGN_OR_RETURN(const ModelShape parent, ResolveModel(*context.parent_model, vocab));
+  RETURN_IF_ERROR(CheckLayers(*compress, parent));
+  if (!parent.schedule.empty()) {
+    return InvalidField("MODEL_MISMATCH", "from",
+                        absl::StrCat("from: the model has loops already (", parent.schedule, ")"),
+                        "compress the model it was made of");
   }
   RETURN_IF_ERROR(CheckUnroll(compress->unroll(), compress->layers()));
   RETURN_IF_ERROR(ResolveRecover(parent, compress->layers(), compress->mutable_recover()));
-  if (!compress->unroll().schedule().empty() &&
-      spec->train().activation_checkpoint() == v1::TrainConfig::FULL) {
-    return InvalidField(
-        "FIELD_NOT_ALLOWED", "train.activation_checkpoint",
-        "train.activation_checkpoint: full is not possible with loops: a layer's gradient would be "
-        "taken for complete after its last visit",
-        "leave it out");
-  }
   ModelShape made = parent;
   made.layers = compress->layers();
   made.schedule = compress->unroll().schedule();
   made.serveable = compress->unroll().serveable();
-  if (spec->has_continue_() && ToConfig(made).SerializeAsString() != ToConfig(parent).SerializeAsString()) {
-    return InvalidField("MODEL_MISMATCH", "compress",
-                        "compress: differs from what the job it goes on with has made",
-                        "give that job's compress section");
-  }
   *spec->mutable_model() = ToConfig(made);
   return absl::OkStatus();
 }

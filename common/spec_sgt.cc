@@ -99,6 +99,15 @@ absl::Status CheckLabels(const SpecContext& context, const v1::JobSpec& spec) {
   if (!UsesRules(spec.sgt().selector())) {
     return absl::OkStatus();
   }
+  for (const v1::Split& split : context.valid->splits()) {
+    if (absl::StrCat(context.valid->name(), "/", split.name()) == spec.data().valid() &&
+        split.labels_hash().empty()) {
+      return InvalidField("NO_LABELS", "data.valid",
+                          absl::StrCat("data.valid: '", spec.data().valid(),
+                                       "' has no labels, so what the rules select of it cannot be measured"),
+                          "prepare the dataset again (--rules ko,en), or choose another selector");
+    }
+  }
   for (const v1::Split& split : context.train->splits()) {
     if (absl::StrCat(context.train->name(), "/", split.name()) != spec.data().train()) {
       continue;

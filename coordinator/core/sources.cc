@@ -97,13 +97,29 @@ absl::Status AddInput(absl::string_view role, const JobEntry& job, const std::st
   return absl::OkStatus();
 }
 
+// The run that this one goes on with has ended, and nothing kept its origin since.
+absl::Status CheckOriginIsThere(const State& state, const v1::Checkpoint& origin, absl::string_view field) {
+  const auto job = state.jobs.find(origin.job_uid());
+  if (job != state.jobs.end()) {
+    const auto found = job->second.checkpoints.find({origin.step(), origin.epoch()});
+    if (found != job->second.checkpoints.end() && found->second.state() == v1::Checkpoint::COMMITTED) {
+      return absl::OkStatus();
+    }
+  }
+  return Error(
+      absl::StatusCode::kNotFound, "CHECKPOINT_NOT_FOUND", field,
+      absl::StrCat(field, ": the weights that this run measured from, ", origin.name(), ", are gone"),
+      "use from instead of continue: it measures from the checkpoint it starts from");
+}
+
 // The weights that a selective run measures from: those it starts from, or, when it goes on with another such
 // run, those that one started from.
-absl::Status AddOrigin(const v1::JobSpec& spec, const JobEntry& parent, const std::string& which,
-                       absl::string_view field, Sources* sources) {
-  if (spec.has_continue_()) {
+absl::Status AddOrigin(const State& state, const v1::JobSpec& spec, const JobEntry& parent,
+                       const std::string& which, absl::string_view field, Sources* sources) {
+  if (spec.has_continue_() && parent.job().resolved().kind() == spec.kind()) {
     for (const v1::JobInput& input : parent.record.inputs()) {
       if (input.role() == kOriginRole) {
+        RETURN_IF_ERROR(CheckOriginIsThere(state, input.checkpoint(), field));
         sources->inputs.push_back(input);
         return absl::OkStatus();
       }
@@ -164,7 +180,7 @@ absl::StatusOr<Sources> LookUp(const State& state, const DraftJobs& drafts, v1::
     sources.parent_data = FindDataset(state, job->job().resolved().data().train());
     if (method) {
       InheritData(job->job().resolved().data(), spec);
-      RETURN_IF_ERROR(AddOrigin(*spec, *job, which, at, &sources));
+      RETURN_IF_ERROR(AddOrigin(state, *spec, *job, which, at, &sources));
     }
   }
   if (method) {

@@ -61,7 +61,8 @@ def forward(weights, order, limit, tokens):
             before = x if r == 0 else before
             vector = weights.get(f"model.loops.{loop}.rounds.{r}.weight")
             if vector is not None:
-                x = x + vector + F.linear(before, weights[f"model.loops.{loop}.injection.weight"])
+                added = vector + F.linear(before, weights[f"model.loops.{loop}.injection.weight"])
+                x = x + weights[f"model.loops.{loop}.rounds.{r}.gain.weight"] * added
         at = f"model.layers.{p}"
         own = at if loop is None else f"{at}.visits.{r}"
         gains = (1.0, 1.0) if loop is None else (weights[f"{own}.self_attn.gain.weight"],
@@ -150,6 +151,9 @@ def merged(case, deep, order):
         for part in ("self_attn", "mlp"):
             start[f"{own}.{part}.gain.weight"] = torch.tensor([gain])
         if begins and not case.get("serveable"):
+            shared = 1 / active if r < active else 0.0
+            start[f"model.loops.{loop}.rounds.{r}.gain.weight"] = torch.tensor(
+                [shared if case.get("start") == "flow" else float(r == 0)])
             start[f"model.loops.{loop}.rounds.{r}.weight"] = torch.zeros(DEEP.dim)
             start[f"model.loops.{loop}.injection.weight"] = torch.zeros(DEEP.dim, DEEP.dim)
     return start
@@ -176,7 +180,9 @@ def grow(case, weights, order, before, after):
                 factor = had / has if "gain" in name else 1.0
                 weights[name] = old[f"model.layers.{p}.visits.{source}.{match.group(1)}"] * factor
         if begins:
-            weights[f"model.loops.{loop}.rounds.{r}.weight"] = old[f"model.loops.{loop}.rounds.{source}.weight"]
+            at, of = f"model.loops.{loop}.rounds.{r}", f"model.loops.{loop}.rounds.{source}"
+            weights[f"{at}.weight"] = old[f"{of}.weight"]
+            weights[f"{at}.gain.weight"] = old[f"{of}.gain.weight"] * had / has
 
 
 def state_distance(order, limit, layers, states, deep_states, counted):

@@ -54,6 +54,7 @@ void AddLayer(const ModelShape& shape, const Visit& visit, std::vector<Parameter
     specs->push_back({name, {width}, /*decay=*/false, /*init_std=*/0.0, constant});
   };
   if (visit.begins_round && !shape.serveable) {
+    vector(LoopName(visit, absl::StrCat("rounds.", visit.round, ".gain")), 1, 1.0F);
     vector(RoundName(visit), d, 0.0F);
     if (visit.round == 0) {
       specs->push_back({LoopName(visit, "injection"), {d, d}, /*decay=*/true, /*init_std=*/0.0, 0.0F});
@@ -122,6 +123,9 @@ Transformer::Transformer(const ModelShape& shape, const Options& options, uint64
          .attention_gain = parameters_.Find(VisitName(visit, "self_attn.gain")),
          .ffn_gain = parameters_.Find(VisitName(visit, "mlp.gain")),
          .begins_loop = visit.begins_round && visit.round == 0,
+         .round_gain = visit.begins_round
+                           ? parameters_.Find(LoopName(visit, absl::StrCat("rounds.", visit.round, ".gain")))
+                           : -1,
          .round_vector = visit.begins_round ? parameters_.Find(RoundName(visit)) : -1,
          .injection = visit.begins_round ? parameters_.Find(LoopName(visit, "injection")) : -1});
   }
@@ -176,9 +180,11 @@ at::Tensor Transformer::EnterRound(const Layer& layer, const at::Tensor& x, at::
   if (layer.begins_loop) {
     *before = x;
   }
-  return layer.round_vector < 0
-             ? x
-             : x + Weight(layer.round_vector) + at::linear(*before, Weight(layer.injection));
+  if (layer.round_vector < 0) {
+    return x;
+  }
+  const at::Tensor added = Weight(layer.round_vector) + at::linear(*before, Weight(layer.injection));
+  return x + added * Weight(layer.round_gain);
 }
 
 at::Tensor Transformer::RunLayer(const Layer& layer, const at::Tensor& x, const Rope& rope) const {

@@ -47,6 +47,7 @@ class Transformer {
   Transformer(const ModelShape& shape, const Options& options, uint64_t seed);
 
   const ModelShape& shape() const { return shape_; }
+  const Options& options() const { return options_; }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
 
@@ -81,7 +82,7 @@ class Transformer {
     int64_t round = 0;
     int64_t attention_gain = -1, ffn_gain = -1;
     bool begins_loop = false;
-    int64_t round_vector = -1, injection = -1;  // Where a round begins.
+    int64_t round_gain = -1, round_vector = -1, injection = -1;  // Where a round begins.
   };
   struct Heads {
     at::Tensor q, k, v;
@@ -89,8 +90,8 @@ class Transformer {
 
   at::Tensor Weight(int64_t index) const;  // In the compute type.
   at::Tensor Norm(const at::Tensor& x, int64_t index) const;
-  // x, at the beginning of a round with its vector and the injected state before the loop; `before` keeps
-  // that.
+  // x, at the beginning of a round plus its gain times its vector and the injected state before the loop;
+  // `before` keeps that state.
   at::Tensor EnterRound(const Layer& layer, const at::Tensor& x, at::Tensor* before) const;
   at::Tensor Scaled(const at::Tensor& branch, int64_t gain) const;
   at::Tensor RunLayer(const Layer& layer, const at::Tensor& x, const Rope& rope) const;

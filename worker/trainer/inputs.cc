@@ -43,6 +43,12 @@ class RecordedModels final : public InputModels {
     return model;
   }
 
+  absl::StatusOr<double> OfRankZero(double value) override {
+    RETURN_IF_ERROR(gang_->control->Broadcast(absl::MakeSpan(reinterpret_cast<char*>(&value), sizeof(value)),
+                                              /*root=*/0));
+    return value;
+  }
+
   absl::StatusOr<Batch> Calibration(int64_t index) override {
     const v1::JobSpec& spec = channel_->start().attempt().spec();
     std::vector<int64_t> windows;
@@ -67,12 +73,18 @@ class RecordedModels final : public InputModels {
     if (gang_->rank != 0) {
       return absl::OkStatus();
     }
-    absl::Status sound = VerifyRecorded(channel_->start(), checkpoint);
+    const v1::StartRank& start = channel_->start();
+    RETURN_IF_ERROR(CheckRoot(start));
+    absl::Status sound = VerifyRecorded(start, checkpoint);
     if (sound.ok()) {
       LogInfo(absl::StrCat(role, ": ", checkpoint.name()));
       return sound;
     }
-    const std::string field = role == "origin" ? "from" : std::string(role);
+    if (!IsCorrupt(sound)) {
+      return Unreadable(checkpoint, sound);
+    }
+    const bool goes_on = start.attempt().spec().has_continue_();
+    const std::string field = role != "origin" ? std::string(role) : goes_on ? "continue" : "from";
     return Error(sound.code(), "CHECKPOINT_CORRUPT", field,
                  absl::StrCat(field, ": checkpoint ", checkpoint.name(), " is not sound: ", sound.message()),
                  "name another checkpoint of that job");

@@ -142,6 +142,7 @@ absl::Status BeginFromOrigin(WorkerChannel* channel, const Device& device, Gang*
   if (!recipe->measures_from_origin()) {
     return absl::OkStatus();
   }
+  RETURN_IF_ERROR(BroadcastWeights(&recipe->model().parameters(), gang->control.get()));
   channel->SendPhase(v1::PhaseReport::VALIDATING, 0);
   ASSIGN_OR_RETURN(const std::vector<GroupSum> baseline,
                    Validate(PlanValidation(channel->start().attempt().spec(), data.valid.get()), recipe,

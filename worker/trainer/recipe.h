@@ -45,6 +45,8 @@ class InputModels {
   virtual absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) = 0;
   // Micro-batch `index` of the training data in the order of its text: the same on every rank.
   virtual absl::StatusOr<Batch> Calibration(int64_t index) = 0;
+  // Rank 0's value, on every rank: what decides has to decide alike.
+  virtual absl::StatusOr<double> OfRankZero(double value) { return value; }
 };
 
 // What a recipe may look at between the steps, on all ranks alike.
@@ -62,8 +64,8 @@ class Recipe {
 
   virtual Transformer& model() = 0;
 
-  // Whether it measures from the weights it begins with. Then Prepare puts them into the model, and
-  // SetBaseline gets their validation, before the state of a checkpoint takes their place.
+  // Whether it measures from the weights it begins with. Then Prepare puts them into the model (rank 0's
+  // count), and SetBaseline gets their validation, before the state of a checkpoint takes their place.
   virtual bool measures_from_origin() const { return false; }
   virtual absl::Status Prepare(InputModels*) { return absl::OkStatus(); }
   virtual void SetBaseline(const std::vector<GroupSum>&) {}

@@ -26,4 +26,22 @@ absl::Status VerifyRecorded(const v1::StartRank& start, const v1::Checkpoint& ch
   return absl::OkStatus();
 }
 
+absl::Status CheckRoot(const v1::StartRank& start) {
+  const absl::StatusOr<std::string> id = ReadFile(absl::StrCat(start.checkpoint_root(), "/", kRootIdFile));
+  if (id.ok()) {
+    return absl::OkStatus();
+  }
+  return Error(absl::StatusCode::kUnavailable, "CHECKPOINT_UNREADABLE", "checkpoint",
+               absl::StrCat("the checkpoint root cannot be read: ", id.status().message()),
+               "mount the checkpoint root of the cluster on this worker");
+}
+
+bool IsCorrupt(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsNotFound(status); }
+
+absl::Status Unreadable(const v1::Checkpoint& checkpoint, const absl::Status& status) {
+  return Error(absl::StatusCode::kUnavailable, "CHECKPOINT_UNREADABLE", "checkpoint",
+               absl::StrCat("checkpoint of step ", checkpoint.step(), " cannot be read: ", status.message()),
+               "check the checkpoint root on this worker; the job goes on from it when it can be read");
+}
+
 }  // namespace cherry::trainer

@@ -17,26 +17,6 @@
 namespace cherry::trainer {
 namespace {
 
-// A root that is away must not be taken for checkpoints that are gone: that would begin from nothing.
-absl::Status CheckRoot(const v1::StartRank& start) {
-  const absl::StatusOr<std::string> id = ReadFile(absl::StrCat(start.checkpoint_root(), "/", kRootIdFile));
-  if (id.ok()) {
-    return absl::OkStatus();
-  }
-  return Error(absl::StatusCode::kUnavailable, "CHECKPOINT_UNREADABLE", "checkpoint",
-               absl::StrCat("the checkpoint root cannot be read: ", id.status().message()),
-               "mount the checkpoint root of the cluster on this worker");
-}
-
-// Gone or damaged, it will never be read again; anything else may pass, and must not cost the checkpoint.
-bool IsCorrupt(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsNotFound(status); }
-
-absl::Status Unreadable(const v1::Checkpoint& checkpoint, const absl::Status& status) {
-  return Error(absl::StatusCode::kUnavailable, "CHECKPOINT_UNREADABLE", "checkpoint",
-               absl::StrCat("checkpoint of step ", checkpoint.step(), " cannot be read: ", status.message()),
-               "check the checkpoint root on this worker; the job goes on from it when it can be read");
-}
-
 // Index in `resume` of the first sound one, or -1. On rank 0.
 absl::StatusOr<int> ChooseCheckpoint(WorkerChannel* channel) {
   const v1::StartRank& start = channel->start();

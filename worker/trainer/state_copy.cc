@@ -49,4 +49,20 @@ void CopyFromHost(const HostState& state, Parameters* parameters, AdamW* optimiz
   }
 }
 
+absl::Status BroadcastWeights(Parameters* parameters, Collective* collective) {
+  if (collective->world_size() == 1) {
+    return absl::OkStatus();
+  }
+  const at::NoGradGuard no_gradient;
+  at::Tensor values = parameters->values();
+  const at::Tensor host = values.to(at::kCPU);
+  absl::Status sent = collective->Broadcast(
+      absl::MakeSpan(static_cast<char*>(host.mutable_data_ptr()), static_cast<size_t>(host.nbytes())),
+      /*root=*/0);
+  if (sent.ok() && !values.is_cpu()) {
+    values.copy_(host);
+  }
+  return sent;
+}
+
 }  // namespace cherry::trainer

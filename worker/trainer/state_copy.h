@@ -2,9 +2,11 @@
 #ifndef CHERRY_WORKER_TRAINER_STATE_COPY_H_
 #define CHERRY_WORKER_TRAINER_STATE_COPY_H_
 
+#include "absl/status/status.h"
 #include "worker/checkpoint/state.h"
 #include "worker/model/parameters.h"
 #include "worker/optim/adamw.h"
+#include "worker/parallel/collective.h"
 
 namespace cherry::trainer {
 
@@ -16,6 +18,9 @@ void CopyToHost(const Parameters& parameters, const AdamW& optimizer, HostState*
 
 // Copies them in: always the weights, the moments where `optimizer` is given.
 void CopyFromHost(const HostState& state, Parameters* parameters, AdamW* optimizer);
+
+// Rank 0's weights, on every rank: what each has computed may differ in its last bits.
+absl::Status BroadcastWeights(Parameters* parameters, Collective* collective);
 
 }  // namespace cherry::trainer
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "absl/strings/str_cat.h"
 #include "common/status.h"
 
 namespace cherry::trainer {
@@ -39,6 +40,12 @@ absl::StatusOr<std::vector<GroupSum>> Validate(const ValidationPlan& plan, Recip
   RETURN_IF_ERROR(collective->AllReduceSum(absl::MakeSpan(sums)));
   for (size_t i = 0; i < groups.size(); ++i) {
     groups[i] = {sums[2 * i], sums[2 * i + 1]};
+  }
+  if (groups.front().targets == 0.0) {
+    return InvalidField(
+        "NO_TARGETS", "data.valid",
+        absl::StrCat("data.valid: none of its first ", plan.windows, " sequences has a target that counts"),
+        "raise validation.max_sequences, or hold out more text");
   }
   return groups;
 }

@@ -68,7 +68,7 @@ TEST(ScheduleTest, ThePlanOfAnUnrolledModelCountsVisitsInFlopsAndLayersInParamet
   EXPECT_NEAR((FlopsPerToken(looped, 1024) - head) / (FlopsPerToken(plain, 1024) - head), 34.0 / 6.0, 1e-9);
   looped.serveable = false;
   EXPECT_EQ(CountParameters(looped) - CountParameters(plain),
-            32 * 2 + 28 * 2 * 1280 + 8 * 1280 + 1280 * 1280);
+            32 * 2 + 28 * 2 * 1280 + 8 * (1 + 1280) + 1280 * 1280);
 }
 
 }  // namespace

@@ -100,11 +100,28 @@ TEST_F(CompressSpecTest, AModelWithLoopsIsNotCompressedAgain) {
   parent_.set_layers(6);
   parent_.set_schedule("1 + 4x8 + 1");
   EXPECT_EQ(InfoOf(Resolve().status()).field(), "from");
+}
+
+TEST_F(CompressSpecTest, DoesNotGoOnFromAnotherCompression) {
   spec_.clear_from();
   spec_.mutable_continue_()->set_job("ko-6");
+  EXPECT_EQ(InfoOf(Resolve().status()).field(), "continue");
+}
+
+TEST_F(CompressSpecTest, LoopsAreNotRecomputedInJobsOfOtherKindsEither) {
+  spec_.set_kind(v1::JobSpec::SGT);
+  spec_.clear_compress();
+  spec_.mutable_sgt()->set_selector(v1::SgtConfig::RANDOM);
+  spec_.mutable_train()->set_activation_checkpoint(v1::TrainConfig::FULL);
   EXPECT_TRUE(Resolve().ok()) << Resolve().status();
-  spec_.mutable_compress()->mutable_unroll()->set_schedule("2 + 2x15 + 2");
-  EXPECT_EQ(InfoOf(Resolve().status()).field(), "compress");
+  parent_.set_layers(6);
+  parent_.set_schedule("1 + 4x8 + 1");
+  EXPECT_EQ(InfoOf(Resolve().status()).field(), "train.activation_checkpoint");
+}
+
+TEST_F(CompressSpecTest, AVocabularyThatIsTooSmallForTheDataIsRefused) {
+  data_.set_vocab(50000);
+  EXPECT_EQ(InfoOf(Resolve().status()).field(), "model.vocab");
 }
 
 }  // namespace

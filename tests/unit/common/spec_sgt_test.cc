@@ -133,6 +133,11 @@ TEST_F(SgtSpecTest, RulesNeedLabelsOfTheirCategories) {
   EXPECT_TRUE(Resolve().ok()) << Resolve().status();
 }
 
+TEST_F(SgtSpecTest, RulesNeedLabelsOfTheHeldOutTextToo) {
+  data_.mutable_splits(1)->clear_labels_hash();
+  EXPECT_EQ(Refusal().field(), "data.valid");
+}
+
 TEST_F(SgtSpecTest, ResponsesNeedAnAssistant) {
   spec_.mutable_data()->set_targets(v1::DataConfig::RESPONSES);
   EXPECT_EQ(Refusal().reason(), "NO_RESPONSES");

@@ -46,9 +46,7 @@ Combination Collapse(const std::vector<Combination>& layers, size_t place, int64
   }
   Combination combination;
   for (const auto& [source, weight] : weights) {
-    if (weight != 0.0) {
-      combination.emplace_back(source, weight);
-    }
+    combination.emplace_back(source, weight);
   }
   return combination;
 }

@@ -39,6 +39,19 @@ std::string VisitName(const Visit& visit, absl::string_view part) {
              : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
 }
 
+std::string RoundName(const Visit& visit) {
+  return absl::StrCat("model.loops.", visit.loop, ".rounds.", visit.round, ".weight");
+}
+
+std::string RoundGainName(const Visit& visit) {
+  return absl::StrCat("model.loops.", visit.loop, ".rounds.", visit.round, ".gain.weight");
+}
+
+// Serveable loops have none.
+bool HasRoundGain(const Transformer& model, const Visit& visit) {
+  return model.parameters().Find(RoundGainName(visit)) >= 0;
+}
+
 std::vector<Visit> VisitsOf(const Transformer& model) {
   return ParseSchedule(model.shape().schedule, model.shape().layers).value_or(std::vector<Visit>());
 }
@@ -65,18 +78,22 @@ std::vector<double> StateCosines(Transformer* model, absl::Span<const at::Tensor
 }
 
 Similarity LastStateSimilarity(Transformer* source, absl::Span<const at::Tensor> calibration) {
-  return [source, calibration](const std::vector<Combination>& combinations) {
+  const at::NoGradGuard once;
+  std::vector<at::Tensor> last;
+  for (const at::Tensor& tokens : calibration) {
+    last.push_back(source->Hidden(tokens));
+  }
+  return [source, calibration, last](const std::vector<Combination>& combinations) {
     const at::NoGradGuard no_gradient;
     ModelShape shape = source->shape();
     shape.layers = static_cast<int64_t>(combinations.size());
-    Transformer::Options options;
-    options.device = source->parameters().values().device();
+    Transformer::Options options = source->options();
     options.frozen = true;
     Transformer collapsed(shape, options, /*seed=*/0);
     MergeInto(*source, combinations, /*aligned=*/false, &collapsed);
     double sum = 0.0;
-    for (const at::Tensor& tokens : calibration) {
-      sum += MeanCosine(collapsed.Hidden(tokens), source->Hidden(tokens));
+    for (size_t i = 0; i < calibration.size(); ++i) {
+      sum += MeanCosine(collapsed.Hidden(calibration[i]), last[i]);
     }
     return sum / static_cast<double>(calibration.size());
   };
@@ -188,6 +205,14 @@ void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t roun
     for (const char* part : kGains) {
       Find(*model, VisitName(visit, part)).fill_(gain);
     }
+    if (visit.begins_round && HasRoundGain(*model, visit)) {
+      const bool first = start == GainStart::kIdentity && visit.round == 0;
+      const bool shared = start == GainStart::kFlow && visit.round < active;
+      Find(*model, RoundGainName(visit))
+          .fill_(first    ? 1.0
+                 : shared ? 1.0 / static_cast<double>(active)
+                          : 0.0);
+    }
   }
 }
 
@@ -200,9 +225,9 @@ void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* mod
     for (const char* part : {"input_layernorm", "post_attention_layernorm", "self_attn.gain", "mlp.gain"}) {
       result.push_back(VisitName(visit, part));
     }
-    const std::string vector = absl::StrCat("model.loops.", visit.loop, ".rounds.", visit.round, ".weight");
-    if (visit.begins_round && model->parameters().Find(vector) >= 0) {
-      result.push_back(vector);
+    if (visit.begins_round && HasRoundGain(*model, visit)) {
+      result.push_back(RoundGainName(visit));
+      result.push_back(RoundName(visit));
     }
     return result;
   };
@@ -230,14 +255,24 @@ void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* mod
     const std::vector<std::string> sources = names(from);
     const std::vector<std::string> targets = names(visit);
     for (size_t i = 0; i < targets.size(); ++i) {
-      const bool gain = i == 2 || i == 3;
+      const bool gain = i >= 2 && i <= 4;
       Copy(gain ? old[sources[i]] * factor : old[sources[i]], Find(*model, targets[i]));
     }
   }
 }
 
-std::vector<double> StandsFor(absl::Span<const Combination> combinations, int64_t source_layers) {
+std::vector<double> StandsFor(const v1::CompressConfig& compress, absl::Span<const Combination> combinations,
+                              int64_t source_layers) {
   std::vector<double> counts;
+  const auto method = compress.method();
+  if (method != v1::CompressConfig::STEP && method != v1::CompressConfig::DROP &&
+      method != v1::CompressConfig::RDSC) {
+    const bool keep_ends = compress.ends() == v1::CompressConfig::KEEP;
+    for (const LayerGroup& group : GroupLayers(source_layers, compress.layers(), keep_ends)) {
+      counts.push_back(static_cast<double>(group.size()));
+    }
+    return counts;
+  }
   for (size_t p = 0; p < combinations.size(); ++p) {
     const auto lowest = [](const Combination& combination) {
       return std::min_element(combination.begin(), combination.end())->first;

@@ -36,13 +36,15 @@ enum class GainStart { kIdentity, kFlow };
 void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t rounds, Transformer* model);
 
 // From `before` rounds to `after`: identity adds rounds that do nothing yet, with the norms of the last;
-// under flow round q takes what round q * before / after had, with before / after of its gains. REQUIRES:
-// before < after.
+// q takes what round q * before / after had, with before / after of its gains. A round that is not run yet
+// has gains of 0, so that a model in the middle of its growth computes the same with all of its rounds.
+// REQUIRES: before < after.
 void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* model);
 
-// How many source layers each target stands for: the size of its group, or of the run of layers up to the
-// next one where a method keeps single layers.
-std::vector<double> StandsFor(absl::Span<const Combination> combinations, int64_t source_layers);
+// How many source layers each target stands for: the size of its group where the method groups, else the run
+// of layers from its lowest up to the next target's.
+std::vector<double> StandsFor(const v1::CompressConfig& compress, absl::Span<const Combination> combinations,
+                              int64_t source_layers);
 
 }  // namespace cherry::trainer
 

@@ -32,6 +32,7 @@ class MockClient : public Client {
  public:
   MOCK_METHOD(Or<v1::SubmitJobResponse>, SubmitJob, (v1::SubmitJobRequest), (override));
   MOCK_METHOD(Or<v1::SubmitPipelineResponse>, SubmitPipeline, (v1::SubmitPipelineRequest), (override));
+  MOCK_METHOD(Or<v1::ListPipelinesResponse>, ListPipelines, (v1::ListPipelinesRequest), (override));
   MOCK_METHOD(Or<v1::Job>, GetJob, (v1::GetJobRequest), (override));
   MOCK_METHOD(Or<v1::ListJobsResponse>, ListJobs, (v1::ListJobsRequest), (override));
   MOCK_METHOD(Or<v1::Job>, CancelJob, (v1::CancelJobRequest), (override));

@@ -34,6 +34,8 @@ at::Tensor Tokens() { return at::arange(24, at::kLong).remainder(30).view({2, 12
 
 double Difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
+const std::vector<double> kTwoEach = {2.0, 2.0};
+
 std::vector<Combination> Means() { return CombineMean(GroupLayers(4, 2, false)); }
 
 class MergeTest : public ::testing::Test {
@@ -80,7 +82,7 @@ TEST_F(MergeTest, IdentityGainsGiveTheMergedModelsLogits) {
     for (const char* schedule : {"2x3", "1 + 1x4", "1x2 + 1x2"}) {
       Transformer loops(Shallow(schedule, serveable), {}, 5);
       MergeInto(source_, Means(), false, &loops);
-      SetGains(GainStart::kIdentity, StandsFor(Means(), 4), 1, &loops);
+      SetGains(GainStart::kIdentity, kTwoEach, 1, &loops);
       EXPECT_LT(Difference(loops.Logits(loops.Hidden(Tokens())), expected), 1e-5) << schedule;
     }
   }
@@ -88,7 +90,7 @@ TEST_F(MergeTest, IdentityGainsGiveTheMergedModelsLogits) {
 
 TEST_F(MergeTest, FlowGainsShareOutTheLayersThatALayerStandsFor) {
   Transformer loops(Shallow("1x2 + 1x4"), {}, 5);
-  SetGains(GainStart::kFlow, StandsFor(Means(), 4), 4, &loops);
+  SetGains(GainStart::kFlow, kTwoEach, 4, &loops);
   EXPECT_FLOAT_EQ(Get(loops, "model.layers.0.visits.1.mlp.gain.weight").item<float>(), 1.0F);        // 2 / 2
   EXPECT_FLOAT_EQ(Get(loops, "model.layers.1.visits.3.self_attn.gain.weight").item<float>(), 0.5F);  // 2 / 4
 }
@@ -107,12 +109,41 @@ TEST_F(MergeTest, LimitedRoundsAreNotRun) {
 TEST_F(MergeTest, IdentityGrowsWithoutChangingTheModel) {
   Transformer loops(Shallow("2x4"), {}, 5);
   MergeInto(source_, Means(), false, &loops);
-  SetGains(GainStart::kIdentity, StandsFor(Means(), 4), 1, &loops);
+  SetGains(GainStart::kIdentity, kTwoEach, 1, &loops);
   loops.LimitRounds(1);
   const at::Tensor before = loops.Hidden(Tokens());
   GrowRounds(GainStart::kIdentity, 1, 2, &loops);
   loops.LimitRounds(2);
   EXPECT_LT(Difference(loops.Hidden(Tokens()), before), 1e-5);
+}
+
+TEST_F(MergeTest, TrainedRoundsGrowWithoutChangingTheModelAndUnrunRoundsDoNothing) {
+  Transformer loops(Shallow("2x4"), {}, 5);
+  MergeInto(source_, Means(), false, &loops);
+  SetGains(GainStart::kIdentity, kTwoEach, 1, &loops);
+  Get(loops, "model.loops.0.injection.weight").normal_(0.0, 0.2);
+  Get(loops, "model.loops.0.rounds.0.weight").normal_();
+  loops.LimitRounds(1);
+  const at::Tensor before = loops.Hidden(Tokens());
+  loops.LimitRounds(4);
+  EXPECT_LT(Difference(loops.Hidden(Tokens()), before), 1e-5);
+  GrowRounds(GainStart::kIdentity, 1, 2, &loops);
+  loops.LimitRounds(2);
+  EXPECT_LT(Difference(loops.Hidden(Tokens()), before), 1e-5);
+  SetGains(GainStart::kFlow, kTwoEach, 2, &loops);
+  const at::Tensor flow = loops.Hidden(Tokens());
+  loops.LimitRounds(4);
+  EXPECT_LT(Difference(loops.Hidden(Tokens()), flow), 1e-5);
+}
+
+TEST_F(MergeTest, ATargetStandsForItsGroupOrForTheRunUpToTheNext) {
+  v1::CompressConfig compress;
+  compress.set_layers(2);
+  compress.set_method(v1::CompressConfig::LAST);
+  EXPECT_THAT(StandsFor(compress, CombineLast(GroupLayers(4, 2, false)), 4),
+              ::testing::ElementsAre(2.0, 2.0));
+  compress.set_method(v1::CompressConfig::DROP);
+  EXPECT_THAT(StandsFor(compress, {{{0, 1.0}}, {{3, 1.0}}}, 4), ::testing::ElementsAre(3.0, 1.0));
 }
 
 TEST_F(MergeTest, FlowGrowsByHalvingTheGainsOfCopies) {
