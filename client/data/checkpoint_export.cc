@@ -29,7 +29,7 @@ absl::Status CheckOutput(const ExportOptions& options) {
 // The trainer names the class of transformers that computes the same function; other models have none, but
 // for loops that unfold into one.
 absl::Status CheckExpressible(const std::string& path, const std::string& text) {
-  ASSIGN_OR_RETURN(const Loops loops, LoopsOf(text));
+  const Loops loops = LoopsOf(text);
   if (loops.serveable) {
     return absl::OkStatus();
   }
@@ -83,7 +83,7 @@ absl::Status ExportHuggingFace(const ExportOptions& options, const Manifest& man
   const std::string config_path = absl::StrCat(options.checkpoint, "/", kConfigFile);
   ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path));
   RETURN_IF_ERROR(CheckExpressible(config_path, config));
-  ASSIGN_OR_RETURN(const Loops loops, LoopsOf(config));
+  const Loops loops = LoopsOf(config);
   RETURN_IF_ERROR(CheckOutput(options));
   const auto to = [&](absl::string_view name) { return absl::StrCat(options.output, "/", name); };
   const auto from = [&](absl::string_view name) { return absl::StrCat(options.checkpoint, "/", name); };

@@ -106,9 +106,9 @@ absl::Status FoldVisit(const Visit& visit, int64_t place, bool qk_norm, Folded* 
 
 }  // namespace
 
-absl::StatusOr<Loops> LoopsOf(absl::string_view config) {
-  ASSIGN_OR_RETURN(const Json json, Parse(config));
-  return Loops{json.value("schedule", ""), json.value("serveable", false)};
+Loops LoopsOf(absl::string_view config) {
+  const absl::StatusOr<Json> json = Parse(config);
+  return json.ok() ? Loops{json->value("schedule", ""), json->value("serveable", false)} : Loops();
 }
 
 absl::StatusOr<std::string> FoldConfig(absl::string_view config) {

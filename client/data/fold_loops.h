@@ -10,12 +10,12 @@
 
 namespace cherry::client {
 
-// What a config.json says of loops.
+// What a config.json says of loops; nothing where it is no configuration.
 struct Loops {
   std::string schedule;  // Empty: the model has none.
   bool serveable = false;
 };
-absl::StatusOr<Loops> LoopsOf(absl::string_view config);
+Loops LoopsOf(absl::string_view config);
 
 // The config.json of the plain model. REQUIRES: LoopsOf(config) is serveable.
 absl::StatusOr<std::string> FoldConfig(absl::string_view config);

@@ -65,8 +65,8 @@ TEST(GroupingTest, RdscKeepsTheBaseAndTheDifferencesAboveIt) {
   // theta_2 + (theta_3 - theta_2) + (theta_4 - theta_2): 1 - 2 of the base, 1 of each other.
   const auto combined = CombineRdsc(6, 4, 2, false, [](const auto&) { return 1.0; });
   ASSERT_EQ(combined.size(), 4u);
-  // From the top: layer 4 takes in 5, then layer 3 takes in the collapsed 4.
-  EXPECT_THAT(combined[3], ElementsAre(Pair(5, 1.0)));
+  // From the top: layer 4 takes in 5, then layer 3 takes in the collapsed 4; of each base nothing is left.
+  EXPECT_THAT(combined[3], ElementsAre(Pair(3, 0.0), Pair(4, 0.0), Pair(5, 1.0)));
   for (const Combination& combination : combined) {
     double sum = 0.0;
     for (const auto& [layer, weight] : combination) {
