@@ -146,22 +146,25 @@ sample() {
   DID=$(tr '\n' ' ' < "$LOG" | cut -c1-90)
 }
 
-# The newest value that Prometheus has of a series, over the last ten minutes.
+# The newest value that Prometheus has of a series, over the last ten minutes; nothing where it has none.
 query() {
-  curl -sf -G "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query" --data-urlencode "query=$1" |
-    grep -oE '"value":\[[^]]*\]' | sed -E 's/.*,"([^"]*)"\]/\1/' | head -n 1
+  { curl -sf -G "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query" --data-urlencode "query=$1" |
+    grep -oE '"value":\[[^]]*\]' | sed -E 's/.*,"([^"]*)"\]/\1/' | head -n 1; } || true
+}
+
+# What has just happened is in the next scrape.
+series_arrived() {
+  STEP=$(query 'max(max_over_time(cherry_job_step{job_name="ko-base"}[15m]))')
+  JOBS=$(query 'sum(cherry_jobs{state="SUCCEEDED"})')
+  UP=$(query 'sum(up)')
+  [ -n "$STEP" ] && [ -n "$JOBS" ] && [ "$UP" = 2 ]
 }
 
 check_metrics() {
-  local step jobs up
-  step=$(query 'max(max_over_time(cherry_job_step{job_name="ko-base"}[15m]))')
-  jobs=$(query 'sum(cherry_jobs{state="SUCCEEDED"})')
-  up=$(query 'sum(up)')
-  if [ -z "$step" ] || [ -z "$jobs" ] || [ "$up" != 2 ]; then
-    fail "Prometheus lacks series (up $up, cherry_job_step '$step', cherry_jobs '$jobs')" \
+  wait_for 15 series_arrived ||
+    fail "Prometheus lacks series (up $UP, cherry_job_step '$STEP', cherry_jobs '$JOBS')" \
       "curl $COORDINATOR_METRICS and $WORKER_METRICS"
-  fi
-  DID="Prometheus saw step $step of ko-base and $jobs succeeded job(s)"
+  DID="Prometheus saw step $STEP of ko-base and $JOBS succeeded job(s)"
 }
 
 main() {
