@@ -10,20 +10,19 @@
 #include <utility>
 
 #include "absl/types/span.h"
+#include "common/mix.h"
 
 namespace cherry::client {
 
-// SplitMix64 (Steele, Lea and Flood, 2014).
+// SplitMix64.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
 
   uint64_t Next() {
-    state_ += 0x9e3779b97f4a7c15ULL;
-    uint64_t x = state_;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-    return x ^ (x >> 31);
+    const uint64_t number = Mix64(state_);
+    state_ += kMixStep;
+    return number;
   }
 
   // Every number below `bound` is as likely as any other: draws that would favour the small ones are drawn

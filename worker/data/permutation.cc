@@ -3,25 +3,16 @@
 #include <algorithm>
 #include <bit>
 
+#include "common/mix.h"
+
 namespace cherry::trainer {
-namespace {
-
-// The finaliser of splitmix64 (Steele, Lea and Flood, 2014): every input bit moves every output bit.
-uint64_t Mix(uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
-
-}  // namespace
 
 Permutation::Permutation(uint64_t n, uint64_t key) : n_(n) {
   const int bits = std::max(2, static_cast<int>(std::bit_width(n - 1)));
   half_bits_ = (bits + 1) / 2;
   half_mask_ = (uint64_t{1} << half_bits_) - 1;
   for (uint64_t& round_key : keys_) {
-    key = Mix(key);
+    key = Mix64(key);
     round_key = key;
   }
 }
@@ -30,7 +21,7 @@ uint64_t Permutation::Encrypt(uint64_t value) const {
   uint64_t left = value >> half_bits_;
   uint64_t right = value & half_mask_;
   for (const uint64_t key : keys_) {
-    const uint64_t next = left ^ (Mix(right ^ key) & half_mask_);
+    const uint64_t next = left ^ (Mix64(right ^ key) & half_mask_);
     left = right;
     right = next;
   }
@@ -47,7 +38,7 @@ uint64_t Permutation::At(uint64_t index) const {
 int64_t WindowOfSample(int64_t sample, int64_t windows, int64_t seed) {
   const uint64_t n = static_cast<uint64_t>(windows);
   const uint64_t epoch = static_cast<uint64_t>(sample) / n;
-  const Permutation order(n, Mix(static_cast<uint64_t>(seed)) ^ Mix(~epoch));
+  const Permutation order(n, Mix64(static_cast<uint64_t>(seed)) ^ Mix64(~epoch));
   return static_cast<int64_t>(order.At(static_cast<uint64_t>(sample) % n));
 }
 

@@ -3,16 +3,10 @@
 #include <cmath>
 #include <numbers>
 
+#include "common/mix.h"
+
 namespace cherry::trainer {
 namespace {
-
-// SplitMix64 (Steele et al., 2014): a good hash of a counter, so that any element can be drawn on its own.
-uint64_t Mix(uint64_t x) {
-  x += 0x9e3779b97f4a7c15;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-  return x ^ (x >> 31);
-}
 
 // In (0, 1].
 double Uniform(uint64_t bits) { return static_cast<double>((bits >> 11) + 1) * 0x1p-53; }
@@ -24,7 +18,7 @@ uint64_t StreamKey(uint64_t seed, absl::string_view name) {
   for (const char c : name) {
     key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   }
-  return Mix(key ^ Mix(seed));
+  return Mix64(key ^ Mix64(seed));
 }
 
 void FillNormal(uint64_t key, double standard_deviation, int64_t count, float* out) {
@@ -32,8 +26,8 @@ void FillNormal(uint64_t key, double standard_deviation, int64_t count, float* o
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < count; i += 2) {
     const uint64_t counter = key + static_cast<uint64_t>(i);
-    const double radius = standard_deviation * std::sqrt(-2.0 * std::log(Uniform(Mix(counter))));
-    const double angle = 2.0 * std::numbers::pi * Uniform(Mix(counter + 1));
+    const double radius = standard_deviation * std::sqrt(-2.0 * std::log(Uniform(Mix64(counter))));
+    const double angle = 2.0 * std::numbers::pi * Uniform(Mix64(counter + 1));
     out[i] = static_cast<float>(radius * std::cos(angle));
     if (i + 1 < count) {
       out[i + 1] = static_cast<float>(radius * std::sin(angle));

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "common/mix.h"
+
 namespace cherry::trainer {
 
 TokenSampler::TokenSampler(const v1::GenerateRequest& request)
@@ -14,12 +16,9 @@ TokenSampler::TokenSampler(const v1::GenerateRequest& request)
       state_(static_cast<uint64_t>(request.seed())) {}
 
 double TokenSampler::Uniform() {
-  // splitmix64: what the standard library draws is not the same everywhere.
-  state_ += 0x9e3779b97f4a7c15ULL;
-  uint64_t x = state_;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  x ^= x >> 31;
+  // What the standard library draws is not the same everywhere.
+  const uint64_t x = Mix64(state_);
+  state_ += kMixStep;
   return static_cast<double>(x >> 11) * 0x1.0p-53;
 }
 

@@ -6,18 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "common/mix.h"
 #include "common/token_labels.h"
 
 namespace cherry::trainer {
 namespace {
-
-// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
-uint64_t Mix(uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
 
 struct LabelSpan {
   size_t begin = 0;
@@ -57,7 +50,7 @@ GroupBudget BudgetOf(int64_t targets, double budget, double random_share) {
 }
 
 uint64_t DrawKey(uint64_t seed, int64_t sample, int64_t position) {
-  return Mix(Mix(Mix(seed) ^ static_cast<uint64_t>(sample)) ^ static_cast<uint64_t>(position));
+  return Mix64(Mix64(Mix64(seed) ^ static_cast<uint64_t>(sample)) ^ static_cast<uint64_t>(position));
 }
 
 int64_t Draw(absl::Span<const uint64_t> keys, absl::Span<const uint8_t> counted, int64_t count,
