@@ -6,7 +6,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/nearest.h"
-#include "common/schedule.h"
 #include "common/spec_kinds.h"
 #include "common/status.h"
 
@@ -99,11 +98,6 @@ int64_t LayerMatrices(const ModelShape& shape) {
   return 2 * shape.dim * shape.dim + 2 * shape.dim * kv_dim + 3 * shape.dim * shape.ffn_dim;
 }
 
-// Of a schedule that ResolveModel has checked.
-std::vector<Visit> VisitsOf(const ModelShape& shape) {
-  return ParseSchedule(shape.schedule, shape.layers).value_or(std::vector<Visit>());
-}
-
 // What loops add to their layers: two gains and two more norms for each visit but the first norms, and unless
 // they are serveable a gain and a vector for each round and one injection matrix a loop.
 int64_t LoopParameters(const ModelShape& shape) {
@@ -131,7 +125,9 @@ int64_t InjectionProducts(const ModelShape& shape) {
 
 }  // namespace
 
-int64_t EffectiveLayers(const ModelShape& shape) { return static_cast<int64_t>(VisitsOf(shape).size()); }
+std::vector<Visit> VisitsOf(const ModelShape& shape) {
+  return ParseSchedule(shape.schedule, shape.layers).value_or(std::vector<Visit>());
+}
 
 std::vector<std::string> PresetNames() {
   std::vector<std::string> names;
@@ -227,7 +223,7 @@ int64_t CountParameters(const ModelShape& shape) {
 }
 
 double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
-  const int64_t layers = EffectiveLayers(shape);
+  const auto layers = static_cast<int64_t>(VisitsOf(shape).size());
   const double in_products =
       static_cast<double>(layers * LayerMatrices(shape) + InjectionProducts(shape) + shape.vocab * shape.dim);
   return 6.0 * in_products + 6.0 * static_cast<double>(layers * shape.dim * sequence_length);
@@ -251,7 +247,7 @@ v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train,
   // RoPE, attention's output, and the four FFN tensors of SwiGLU.
   const int64_t per_layer = 8 * shape.dim + 3 * kv_dim + 4 * shape.ffn_dim;
   const bool recompute = train.activation_checkpoint() == v1::TrainConfig::FULL;
-  const int64_t layers = EffectiveLayers(shape);
+  const auto layers = static_cast<int64_t>(VisitsOf(shape).size());
   const int64_t kept = recompute ? layers * shape.dim + per_layer : layers * per_layer;
   v1::MemoryPlan plan;
   // Below fp32, compute has its own copy of the fp32 master weights.
@@ -315,7 +311,7 @@ absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t
   }
   if (resolved.kind() == v1::JobSpec::COMPRESS) {
     plan.add_notes(
-        absl::StrCat(EffectiveLayers(shape), " layers are executed, of ", shape.layers, " in memory"));
+        absl::StrCat(VisitsOf(shape).size(), " layers are executed, of ", shape.layers, " in memory"));
     plan.add_notes("the deep model's forward and weights come on top: it is the teacher");
   }
   plan.set_total_flops(plan.flops_per_token() * static_cast<double>(plan.tokens()));

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "cherry/v1/job.pb.h"
 #include "cherry/v1/resources.pb.h"
+#include "common/schedule.h"
 
 namespace cherry {
 
@@ -45,8 +46,9 @@ absl::StatusOr<v1::ModelConfig> PresetConfig(absl::string_view name);
 // Errors name the field below `model.`.
 absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& config, int64_t dataset_vocab);
 
-// Layers as they are executed: each visit counts. REQUIRES: a shape from ResolveModel.
-int64_t EffectiveLayers(const ModelShape& shape);
+// In the order in which they are executed; as many as there are effective layers. REQUIRES: a shape from
+// ResolveModel, whose schedule is sound.
+std::vector<Visit> VisitsOf(const ModelShape& shape);
 
 // Every field of the shape as a config, for resolved specs.
 v1::ModelConfig ToConfig(const ModelShape& shape);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/manifest.h"
+#include "common/parameter_names.h"
 #include "common/safetensors.h"
 #include "common/schedule.h"
 #include "common/status.h"
@@ -29,16 +30,6 @@ absl::StatusOr<Json> Parse(absl::string_view text) {
 
 absl::StatusOr<std::vector<Visit>> VisitsOf(const Json& json) {
   return ParseSchedule(json.value("schedule", ""), json["num_hidden_layers"].get<int64_t>());
-}
-
-std::string Layer(int64_t layer, absl::string_view part) {
-  return absl::StrCat("model.layers.", layer, ".", part, ".weight");
-}
-
-std::string OfVisit(const Visit& visit, absl::string_view part) {
-  return visit.loop < 0
-             ? Layer(visit.layer, part)
-             : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
 }
 
 // Collects the plain model's tensors; what had to be computed is kept here until they are written.
@@ -84,22 +75,22 @@ class Folded {
 
 absl::Status FoldVisit(const Visit& visit, int64_t place, bool qk_norm, Folded* folded) {
   for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
-    RETURN_IF_ERROR(folded->Copy(OfVisit(visit, norm), Layer(place, norm)));
+    RETURN_IF_ERROR(folded->Copy(VisitName(visit, norm), LayerName(place, norm)));
   }
   for (const char* same :
        {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj"}) {
-    RETURN_IF_ERROR(folded->Copy(Layer(visit.layer, same), Layer(place, same)));
+    RETURN_IF_ERROR(folded->Copy(LayerName(visit.layer, same), LayerName(place, same)));
   }
   for (const char* norm : {"self_attn.q_norm", "self_attn.k_norm"}) {
     if (qk_norm) {
-      RETURN_IF_ERROR(folded->Copy(Layer(visit.layer, norm), Layer(place, norm)));
+      RETURN_IF_ERROR(folded->Copy(LayerName(visit.layer, norm), LayerName(place, norm)));
     }
   }
   for (const auto& [branch, gain] :
        {std::pair{"self_attn.o_proj", "self_attn.gain"}, {"mlp.down_proj", "mlp.gain"}}) {
-    RETURN_IF_ERROR(visit.loop < 0 ? folded->Copy(Layer(visit.layer, branch), Layer(place, branch))
-                                   : folded->Scale(Layer(visit.layer, branch), OfVisit(visit, gain),
-                                                   Layer(place, branch)));
+    RETURN_IF_ERROR(visit.loop < 0 ? folded->Copy(LayerName(visit.layer, branch), LayerName(place, branch))
+                                   : folded->Scale(LayerName(visit.layer, branch), VisitName(visit, gain),
+                                                   LayerName(place, branch)));
   }
   return absl::OkStatus();
 }

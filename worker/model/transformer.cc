@@ -7,8 +7,7 @@
 #include <cmath>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-#include "common/schedule.h"
+#include "common/parameter_names.h"
 #include "worker/kernels/cross_entropy.h"
 #include "worker/kernels/rms_norm.h"
 #include "worker/kernels/swiglu.h"
@@ -20,23 +19,6 @@ namespace {
 constexpr char kEmbedding[] = "model.embed_tokens.weight";
 constexpr char kFinalNorm[] = "model.norm.weight";
 constexpr char kHead[] = "lm_head.weight";
-
-std::string LayerName(int64_t layer, absl::string_view part) {
-  return absl::StrCat("model.layers.", layer, ".", part, ".weight");
-}
-
-// Visits of a layer that is in no loop have the layer's own norms.
-std::string VisitName(const Visit& visit, absl::string_view part) {
-  return visit.loop < 0
-             ? LayerName(visit.layer, part)
-             : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
-}
-
-std::string LoopName(const Visit& visit, absl::string_view part) {
-  return absl::StrCat("model.loops.", visit.loop, ".", part, ".weight");
-}
-
-std::string RoundName(const Visit& visit) { return LoopName(visit, absl::StrCat("rounds.", visit.round)); }
 
 void AddLayer(const ModelShape& shape, const Visit& visit, std::vector<ParameterSpec>* specs) {
   const int64_t d = shape.dim;
@@ -54,10 +36,10 @@ void AddLayer(const ModelShape& shape, const Visit& visit, std::vector<Parameter
     specs->push_back({name, {width}, /*decay=*/false, /*init_std=*/0.0, constant});
   };
   if (visit.begins_round && !shape.serveable) {
-    vector(LoopName(visit, absl::StrCat("rounds.", visit.round, ".gain")), 1, 1.0F);
-    vector(RoundName(visit), d, 0.0F);
+    vector(RoundGainName(visit), 1, 1.0F);
+    vector(RoundVectorName(visit), d, 0.0F);
     if (visit.round == 0) {
-      specs->push_back({LoopName(visit, "injection"), {d, d}, /*decay=*/true, /*init_std=*/0.0, 0.0F});
+      specs->push_back({InjectionName(visit), {d, d}, /*decay=*/true, /*init_std=*/0.0, 0.0F});
     }
   }
   vector(VisitName(visit, "input_layernorm"), d, 1.0F);
@@ -81,11 +63,6 @@ void AddLayer(const ModelShape& shape, const Visit& visit, std::vector<Parameter
   }
 }
 
-// REQUIRES: a shape from ResolveModel, whose schedule is sound.
-std::vector<Visit> VisitsOf(const ModelShape& shape) {
-  return ParseSchedule(shape.schedule, shape.layers).value_or(std::vector<Visit>());
-}
-
 }  // namespace
 
 std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape) {
@@ -107,27 +84,24 @@ Transformer::Transformer(const ModelShape& shape, const Options& options, uint64
       parameters_(TransformerParameters(shape), options.device, seed, options.frozen) {
   for (const Visit& visit : VisitsOf(shape)) {
     const auto find = [&](absl::string_view part) { return parameters_.Find(LayerName(visit.layer, part)); };
-    layers_.push_back(
-        {.input_norm = parameters_.Find(VisitName(visit, "input_layernorm")),
-         .q = find("self_attn.q_proj"),
-         .k = find("self_attn.k_proj"),
-         .v = find("self_attn.v_proj"),
-         .q_norm = find("self_attn.q_norm"),
-         .k_norm = find("self_attn.k_norm"),
-         .o = find("self_attn.o_proj"),
-         .post_norm = parameters_.Find(VisitName(visit, "post_attention_layernorm")),
-         .gate = find("mlp.gate_proj"),
-         .up = find("mlp.up_proj"),
-         .down = find("mlp.down_proj"),
-         .round = visit.round,
-         .attention_gain = parameters_.Find(VisitName(visit, "self_attn.gain")),
-         .ffn_gain = parameters_.Find(VisitName(visit, "mlp.gain")),
-         .begins_loop = visit.begins_round && visit.round == 0,
-         .round_gain = visit.begins_round
-                           ? parameters_.Find(LoopName(visit, absl::StrCat("rounds.", visit.round, ".gain")))
-                           : -1,
-         .round_vector = visit.begins_round ? parameters_.Find(RoundName(visit)) : -1,
-         .injection = visit.begins_round ? parameters_.Find(LoopName(visit, "injection")) : -1});
+    layers_.push_back({.input_norm = parameters_.Find(VisitName(visit, "input_layernorm")),
+                       .q = find("self_attn.q_proj"),
+                       .k = find("self_attn.k_proj"),
+                       .v = find("self_attn.v_proj"),
+                       .q_norm = find("self_attn.q_norm"),
+                       .k_norm = find("self_attn.k_norm"),
+                       .o = find("self_attn.o_proj"),
+                       .post_norm = parameters_.Find(VisitName(visit, "post_attention_layernorm")),
+                       .gate = find("mlp.gate_proj"),
+                       .up = find("mlp.up_proj"),
+                       .down = find("mlp.down_proj"),
+                       .round = visit.round,
+                       .attention_gain = parameters_.Find(VisitName(visit, "self_attn.gain")),
+                       .ffn_gain = parameters_.Find(VisitName(visit, "mlp.gain")),
+                       .begins_loop = visit.begins_round && visit.round == 0,
+                       .round_gain = visit.begins_round ? parameters_.Find(RoundGainName(visit)) : -1,
+                       .round_vector = visit.begins_round ? parameters_.Find(RoundVectorName(visit)) : -1,
+                       .injection = visit.begins_round ? parameters_.Find(InjectionName(visit)) : -1});
   }
   embedding_ = parameters_.Find(kEmbedding);
   final_norm_ = parameters_.Find(kFinalNorm);

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/log.h"
-#include "common/schedule.h"
 #include "common/status.h"
 #include "worker/kernels/cross_entropy.h"
 #include "worker/kernels/head_kl.h"
@@ -32,7 +31,7 @@ class CompressRecipe final : public Recipe {
       : compress_(spec.compress()),
         steps_(spec.train().steps()),
         model_(shape, ModelOptions(spec.train(), device), static_cast<uint64_t>(spec.train().seed())),
-        visits_(ParseSchedule(shape.schedule, shape.layers).value_or(std::vector<Visit>())) {}
+        visits_(VisitsOf(shape)) {}
 
   Transformer& model() override { return model_; }
 

@@ -61,7 +61,7 @@ TEST(ScheduleTest, ThePlanOfAnUnrolledModelCountsVisitsInFlopsAndLayersInParamet
   ModelShape looped = plain;
   looped.schedule = "1 + 4x8 + 1";
   looped.serveable = true;
-  EXPECT_EQ(EffectiveLayers(looped), 34);
+  EXPECT_EQ(VisitsOf(looped).size(), 34u);
   // 32 visits with two gains each, and 28 of them with two norms of their own.
   EXPECT_EQ(CountParameters(looped) - CountParameters(plain), 32 * 2 + 28 * 2 * 1280);
   const double head = 6.0 * 44544 * 1280;

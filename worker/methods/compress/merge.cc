@@ -7,8 +7,7 @@
 #include <map>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-#include "common/schedule.h"
+#include "common/parameter_names.h"
 #include "worker/methods/compress/align.h"
 
 namespace cherry::trainer {
@@ -29,31 +28,9 @@ at::Tensor Find(const Transformer& model, const std::string& name) {
   return model.parameters().list()[static_cast<size_t>(index)].tensor.detach();
 }
 
-std::string LayerName(int64_t layer, absl::string_view part) {
-  return absl::StrCat("model.layers.", layer, ".", part, ".weight");
-}
-
-std::string VisitName(const Visit& visit, absl::string_view part) {
-  return visit.loop < 0
-             ? LayerName(visit.layer, part)
-             : absl::StrCat("model.layers.", visit.layer, ".visits.", visit.round, ".", part, ".weight");
-}
-
-std::string RoundName(const Visit& visit) {
-  return absl::StrCat("model.loops.", visit.loop, ".rounds.", visit.round, ".weight");
-}
-
-std::string RoundGainName(const Visit& visit) {
-  return absl::StrCat("model.loops.", visit.loop, ".rounds.", visit.round, ".gain.weight");
-}
-
 // Serveable loops have none.
 bool HasRoundGain(const Transformer& model, const Visit& visit) {
   return model.parameters().Find(RoundGainName(visit)) >= 0;
-}
-
-std::vector<Visit> VisitsOf(const Transformer& model) {
-  return ParseSchedule(model.shape().schedule, model.shape().layers).value_or(std::vector<Visit>());
 }
 
 // The mean over positions of the cosine of two states [b, t, d].
@@ -170,7 +147,7 @@ void MergeInto(const Transformer& source, absl::Span<const Combination> combinat
       Copy(Find(source, parameter.name), parameter.tensor.detach());
     }
   }
-  for (const Visit& visit : VisitsOf(*target)) {
+  for (const Visit& visit : VisitsOf(target->shape())) {
     const Combination& combination = combinations[static_cast<size_t>(visit.layer)];
     for (const char* part : kLayerNorms) {
       Copy(WeightedSum(source, combination, part, {}), Find(*target, VisitName(visit, part)));
@@ -193,7 +170,7 @@ void MergeInto(const Transformer& source, absl::Span<const Combination> combinat
 
 void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t rounds, Transformer* model) {
   const at::NoGradGuard no_gradient;
-  for (const Visit& visit : VisitsOf(*model)) {
+  for (const Visit& visit : VisitsOf(model->shape())) {
     if (visit.loop < 0) {
       continue;
     }
@@ -227,11 +204,11 @@ void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* mod
     }
     if (visit.begins_round && HasRoundGain(*model, visit)) {
       result.push_back(RoundGainName(visit));
-      result.push_back(RoundName(visit));
+      result.push_back(RoundVectorName(visit));
     }
     return result;
   };
-  const std::vector<Visit> visits = VisitsOf(*model);
+  const std::vector<Visit> visits = VisitsOf(model->shape());
   for (const Visit& visit : visits) {
     if (visit.loop >= 0) {
       for (const std::string& name : names(visit)) {

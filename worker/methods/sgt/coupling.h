@@ -6,8 +6,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/data/batch.h"

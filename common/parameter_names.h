@@ -1,0 +1,26 @@
+// Names of a model's parameters: Hugging Face's for its LlamaForCausalLM, and ours for what loops add. Thread-safe.
+#ifndef CHERRY_COMMON_PARAMETER_NAMES_H_
+#define CHERRY_COMMON_PARAMETER_NAMES_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "common/schedule.h"
+
+namespace cherry {
+
+// "model.layers.3.mlp.up_proj.weight"
+std::string LayerName(int64_t layer, absl::string_view part);
+
+// What a visit of a looped layer has of its own, "model.layers.3.visits.2.mlp.gain.weight"; outside of loops the layer's.
+std::string VisitName(const Visit& visit, absl::string_view part);
+
+// Of the loop that the visit belongs to: "model.loops.0.injection.weight", and its round's vector and gain.
+std::string InjectionName(const Visit& visit);
+std::string RoundVectorName(const Visit& visit);
+std::string RoundGainName(const Visit& visit);
+
+}  // namespace cherry
+
+#endif  // CHERRY_COMMON_PARAMETER_NAMES_H_
