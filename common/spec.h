@@ -39,6 +39,9 @@ struct SplitRef {
 };
 absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view field);
 
+// The split of `dataset` that a reference to it means; null when it has none of that name, or is null itself.
+const v1::Split* FindSplit(const v1::Dataset* dataset, const std::string& reference);
+
 // World sizes in [ranks.min, ranks.max], largest first, that divide global_batch_size / micro_batch_size.
 std::vector<int> FeasibleRanks(const v1::JobSpec& resolved);
 

@@ -1,4 +1,4 @@
-// The sections of a spec that belong to one job kind. Used by ResolveSpec; thread-safe.
+// The sections of a spec that have files of their own. Used by ResolveSpec; thread-safe.
 #ifndef CHERRY_COMMON_SPEC_KINDS_H_
 #define CHERRY_COMMON_SPEC_KINDS_H_
 
@@ -14,6 +14,9 @@ bool ScoresAllRows(v1::SgtConfig::Selector selector);
 bool UsesRules(v1::SgtConfig::Selector selector);
 // Selectors that compare the model with a reference.
 bool NeedsReference(v1::SgtConfig::Selector selector);
+
+// Checks spec->data() against what is registered.
+absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec);
 
 // Fills in and checks spec->sgt(). REQUIRES: the rest of the spec is resolved.
 absl::Status ResolveSgt(const SpecContext& context, v1::JobSpec* spec);

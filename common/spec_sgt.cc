@@ -99,29 +99,21 @@ absl::Status CheckLabels(const SpecContext& context, const v1::JobSpec& spec) {
   if (!UsesRules(spec.sgt().selector())) {
     return absl::OkStatus();
   }
-  for (const v1::Split& split : context.valid->splits()) {
-    if (absl::StrCat(context.valid->name(), "/", split.name()) == spec.data().valid() &&
-        split.labels_hash().empty()) {
-      return InvalidField("NO_LABELS", "data.valid",
-                          absl::StrCat("data.valid: '", spec.data().valid(),
-                                       "' has no labels, so what the rules select of it cannot be measured"),
-                          "prepare the dataset again (--rules ko,en), or choose another selector");
-    }
+  if (FindSplit(context.valid, spec.data().valid())->labels_hash().empty()) {
+    return InvalidField("NO_LABELS", "data.valid",
+                        absl::StrCat("data.valid: '", spec.data().valid(),
+                                     "' has no labels, so what the rules select of it cannot be measured"),
+                        "prepare the dataset again (--rules ko,en), or choose another selector");
   }
-  for (const v1::Split& split : context.train->splits()) {
-    if (absl::StrCat(context.train->name(), "/", split.name()) != spec.data().train()) {
-      continue;
-    }
-    int64_t labelled = 0;
-    for (const int category : spec.sgt().categories()) {
-      labelled += TokensOf(split, category);
-    }
-    if (labelled == 0) {
-      return InvalidField(
-          "NO_LABELS", "sgt.selector",
-          absl::StrCat("sgt.selector: no token of '", spec.data().train(), "' has a label of the categories"),
-          "prepare the dataset again (--rules ko,en), or choose another selector");
-    }
+  int64_t labelled = 0;
+  for (const int category : spec.sgt().categories()) {
+    labelled += TokensOf(*FindSplit(context.train, spec.data().train()), category);
+  }
+  if (labelled == 0) {
+    return InvalidField(
+        "NO_LABELS", "sgt.selector",
+        absl::StrCat("sgt.selector: no token of '", spec.data().train(), "' has a label of the categories"),
+        "prepare the dataset again (--rules ko,en), or choose another selector");
   }
   return absl::OkStatus();
 }

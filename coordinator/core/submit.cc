@@ -29,18 +29,6 @@ absl::Status CheckNameIsFree(const State& state, const JobName& name) {
   return absl::OkStatus();
 }
 
-int64_t TokensOf(const v1::Dataset* dataset, const std::string& split_ref) {
-  const std::string split_name = split_ref.substr(split_ref.find('/') + 1);
-  if (dataset != nullptr) {
-    for (const v1::Split& split : dataset->splits()) {
-      if (split.name() == split_name) {
-        return split.tokens();
-      }
-    }
-  }
-  return 0;
-}
-
 // The spec with every default and its plan, without identity.
 absl::StatusOr<v1::Job> Resolve(const State& state, const DraftJobs& drafts, const v1::JobSpec& spec,
                                 const NewJobIds& ids, Sources* found) {
@@ -72,8 +60,9 @@ absl::StatusOr<v1::Job> Resolve(const State& state, const DraftJobs& drafts, con
     RETURN_IF_ERROR(CheckGoesFurther(job.resolved(), *sources.source_step));
   }
   const std::vector<int> ranks = FeasibleRanks(job.resolved());
+  const v1::Split* const train = FindSplit(sources.train, job.resolved().data().train());
   ASSIGN_OR_RETURN(*job.mutable_plan(), PlanJob(job.resolved(), ranks.empty() ? 1 : ranks.front(),
-                                                TokensOf(sources.train, job.resolved().data().train())));
+                                                train == nullptr ? 0 : train->tokens()));
   *job.mutable_spec() = spec;
   return job;
 }
