@@ -1,18 +1,14 @@
 """Compares cherry-reference-compress with compression written here from its definitions (docs/methods.md)."""
 
-import argparse
 import math
-import os
 import re
-import sys
-import tempfile
 
 import torch
 import torch.nn.functional as F
 
 import model
-from compare import GRADIENT_BOUND, LOSS_BOUND, Report, relative
-from compare_sgt import export
+from cases import run_cases
+from compare import GRADIENT_BOUND, LOSS_BOUND, relative
 
 CASES = {
     "mean": {"layers": 3, "method": "mean"},
@@ -268,19 +264,5 @@ def check(case, data, report):
     report.bound("recovery, times what merging lost", abs(made_good - data["recovery/merge"].item() * lost), LOSS_BOUND)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--export", required=True)
-    parser.add_argument("--case", choices=CASES, action="append", help="only these; default all")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    report = Report()
-    with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.case or CASES:
-            print(f"--- {name}")
-            check(CASES[name], export(arguments.export, CASES[name], os.path.join(folder, name)), report)
-    sys.exit(report.failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_cases(CASES, check)

@@ -1,18 +1,13 @@
 """Compares cherry-reference-sgt with selective training written here from its definitions (docs/methods.md)."""
 
-import argparse
 import math
-import os
-import subprocess
-import sys
-import tempfile
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 
 import model
-from compare import GRADIENT_BOUND, LOSS_BOUND, Report, relative
+from cases import run_cases
+from compare import GRADIENT_BOUND, LOSS_BOUND, relative
 
 CASES = {
     "all": {"selector": "all", "budget": 1.0},
@@ -259,28 +254,5 @@ def check(case, data, report):
         report.bound(f"omega = {omega:.4f}", abs(data["omega"].item() - omega.item()) / abs(omega.item()), 1e-2)
 
 
-def export(program, case, path):
-    command = [program, path]
-    for name, value in case.items():
-        flag = "--" + name.replace("_", "-")
-        command += [flag] if value is True else [flag, str(value)]
-    subprocess.run(command, check=True)
-    return load_file(path)
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--export", required=True)
-    parser.add_argument("--case", choices=CASES, action="append", help="only these; default all")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    report = Report()
-    with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.case or CASES:
-            print(f"--- {name}")
-            check(CASES[name], export(arguments.export, CASES[name], os.path.join(folder, name)), report)
-    sys.exit(report.failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    run_cases(CASES, check)
