@@ -51,7 +51,8 @@ absl::StatusOr<Batch> ReadBatch(const TokenWindows& data, absl::Span<const int64
   }
   Batch batch;
   batch.tokens = raw.slice(1, 0, length).contiguous();
-  batch.targets = raw.slice(1, 1, length + 1).contiguous();
+  // A copy: of a single row contiguous() would be a view, and what does not count is marked in it.
+  batch.targets = raw.slice(1, 1, length + 1).clone(at::MemoryFormat::Contiguous);
   batch.counted.assign(static_cast<size_t>(rows * length), 1);
   batch.samples.assign(samples.begin(), samples.end());
   if (data.has_labels()) {

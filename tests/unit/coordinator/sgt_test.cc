@@ -83,6 +83,44 @@ TEST_F(SgtJobs, GoingOnKeepsTheWeightsThatTheFirstRunMeasuredFrom) {
   EXPECT_EQ(InputsOf(uid).at("origin").job_uid(), Job(first).resolved().from().job_uid());
 }
 
+TEST_F(SgtJobs, ARunWhoseOriginIsGoneCannotGoOn) {
+  AddWorker("w0", 2);
+  v1::JobSpec spec = PretrainSpec("ko-base", 1);
+  spec.mutable_checkpoint()->set_keep_last(1);
+  spec.mutable_checkpoint()->set_keep_best(false);
+  const std::string base = Submit(spec);
+  RunTo(base, 1);
+  Commit(base, 50, 3.0);
+  v1::JobSpec selective = Selective("ko-sgt", "ko-base");
+  selective.mutable_from()->set_checkpoint("50");
+  const std::string first = Submit(selective);
+  RunTo(first, 1);
+  Commit(first, 300, 2.5);
+  Commit(base, 100, 2.0);
+  v1::JobSpec more = Selective("ko-more", "ko-base");
+  more.clear_from();
+  more.mutable_continue_()->set_job("ko-sgt");
+  more.mutable_continue_()->set_checkpoint("300");
+  more.mutable_train()->set_steps(2000);
+  EXPECT_TRUE(TrySubmit(more).ok());
+  more.set_name("ko-later");
+  // Once nobody lives who measures from it, it is let go.
+  for (const char* name : {"ko-more", "ko-sgt"}) {
+    const auto job = core_->GetJob(absl::StrCat("namespaces/default/jobs/", name));
+    ASSERT_TRUE(job.ok());
+    if (job->uid() == first) {
+      ExitAll(first, v1::CAUSE_SUCCEEDED);
+    } else {
+      ASSERT_TRUE(TryCancel(job->uid()).ok());
+    }
+  }
+  Commit(base, 150, 1.5);
+  ASSERT_EQ((disk_.checkpoints.at({base, 50, 1}).state()), v1::Checkpoint::DELETED);
+  const auto refused = TrySubmit(more);
+  EXPECT_EQ(InfoOf(refused.status()).reason(), "CHECKPOINT_NOT_FOUND") << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()), ::testing::HasSubstr("are gone"));
+}
+
 TEST_F(SgtJobs, WhatAJobReadsIsKeptWhileItLives) {
   AddWorker("w0", 1);
   v1::JobSpec spec = PretrainSpec("ko-ref", 1);

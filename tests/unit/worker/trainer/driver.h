@@ -45,8 +45,8 @@ class Workspace {
   // An attempt of it.
   v1::StartAttempt Attempt(const v1::JobSpec& spec, int64_t epoch, int world_size) const;
   // The same, from `start`, which is also the reference.
-  v1::StartAttempt SgtAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
-                              int world_size) const;
+  v1::StartAttempt MethodAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
+                                 int world_size) const;
 
  private:
   std::string path_;

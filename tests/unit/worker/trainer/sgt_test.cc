@@ -2,44 +2,19 @@
 // refuse.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <cmath>
 
-#include "absl/strings/str_cat.h"
-#include "common/exit_codes.h"
 #include "common/file.h"
-#include "common/hash.h"
-#include "common/manifest.h"
-#include "tests/unit/worker/trainer/driver.h"
+#include "tests/unit/worker/trainer/method_run.h"
 
 namespace cherry::trainer {
 namespace {
 
 using ::testing::HasSubstr;
 
-class SgtRunTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    const AttemptResult base = RunAttempt(workspace_, workspace_.Attempt(workspace_.Spec(30), 1, 1));
-    ASSERT_EQ(base.ranks[0].exit_code, kExitDone) << base.ranks[0].log;
-    start_ = base.checkpoints[0];
-  }
-
-  AttemptResult Run(const v1::JobSpec& spec, int64_t epoch, int world_size = 1) {
-    AttemptResult result = RunAttempt(workspace_, workspace_.SgtAttempt(spec, start_, epoch, world_size));
-    EXPECT_EQ(result.ranks[0].exit_code, kExitDone) << result.ranks[0].log;
-    return result;
-  }
-
-  std::string ModelHash(const v1::Checkpoint& checkpoint) const {
-    return HashFile(absl::StrCat(workspace_.checkpoint_root(), "/", checkpoint.path(), "/", kModelFile))
-        .value_or("none");
-  }
-
-  const Workspace workspace_;
-  v1::Checkpoint start_;
-};
+using SgtRunTest = MethodRunTest;
 
 TEST_F(SgtRunTest, MeasuresTheCouplingAndWhatBecomesOfEachGroup) {
   const AttemptResult result = Run(workspace_.SgtSpec(20, v1::SgtConfig::RANDOM), 2);
@@ -68,11 +43,7 @@ TEST_F(SgtRunTest, TwoRanksTrainAsOneDoesWithUnequalNumbersOfTargets) {
   v1::JobSpec spec = workspace_.SgtSpec(30, v1::SgtConfig::RULE);
   const AttemptResult one = Run(spec, 2, 1);
   const AttemptResult two = Run(spec, 3, 2);
-  double worst = 0.0;
-  for (int64_t step = 1; step <= 30; ++step) {
-    worst = std::max(worst, std::abs(one.Metric("loss/train", step) - two.Metric("loss/train", step)));
-  }
-  EXPECT_LT(worst, 1e-5);
+  ExpectSameLosses(one, two, 30);
   for (const char* group : {"loss/valid", "loss/valid/selected", "loss/valid/unselected"}) {
     EXPECT_NEAR(one.Metric(group, 30), two.Metric(group, 30), 1e-5) << group;
   }
@@ -82,21 +53,10 @@ TEST_F(SgtRunTest, EverySelectorStoppedAndResumedEndsWithTheSameBytes) {
   int64_t epoch = 2;
   for (const auto selector : {v1::SgtConfig::RULE, v1::SgtConfig::ENTROPY, v1::SgtConfig::EXCESS}) {
     const v1::JobSpec spec = workspace_.SgtSpec(12, selector);
-    const AttemptResult whole = Run(spec, epoch++);
-    Driver::Options options;
-    options.on_message = [](Driver* driver, int, const v1::FromTrainer& message) {
-      if (message.has_step() && message.step().step() == 7) {
-        driver->Stop(true);
-      }
-    };
-    const AttemptResult stopped =
-        RunAttempt(workspace_, workspace_.SgtAttempt(spec, start_, epoch++, 1), options);
-    ASSERT_EQ(stopped.ranks[0].exit_code, kExitResume) << stopped.ranks[0].log;
-    v1::StartAttempt again = workspace_.SgtAttempt(spec, start_, epoch++, 1);
-    *again.add_resume() = stopped.checkpoints[0];
-    const AttemptResult resumed = RunAttempt(workspace_, again);
-    ASSERT_EQ(resumed.ranks[0].exit_code, kExitDone) << resumed.ranks[0].log;
-    EXPECT_EQ(ModelHash(whole.checkpoints[0]), ModelHash(resumed.checkpoints[0])) << selector;
+    const AttemptResult whole = Run(spec, epoch);
+    const AttemptResult resumed = RunStoppedAt(spec, epoch + 1, 7);
+    epoch += 3;
+    ExpectSameShards(whole, resumed);
     EXPECT_EQ(whole.Metric("wave", 12), resumed.Metric("wave", 12)) << selector;
   }
 }
@@ -134,7 +94,7 @@ TEST_F(SgtRunTest, OnlyResponsesAreTargetsWhenAskedFor) {
 
 TEST_F(SgtRunTest, ADamagedReferenceIsRefusedByItsField) {
   v1::StartAttempt attempt =
-      workspace_.SgtAttempt(workspace_.SgtSpec(10, v1::SgtConfig::EXCESS), start_, 2, 2);
+      workspace_.MethodAttempt(workspace_.SgtSpec(10, v1::SgtConfig::EXCESS), start_, 2, 2);
   v1::Checkpoint damaged = start_;
   damaged.set_manifest_hash("0");
   *attempt.mutable_inputs(1)->mutable_checkpoint() = damaged;
@@ -146,13 +106,43 @@ TEST_F(SgtRunTest, ADamagedReferenceIsRefusedByItsField) {
   }
 }
 
+TEST_F(SgtRunTest, SequencesOneByOneAreTrainedOnAsTwoByTwo) {
+  v1::JobSpec spec = workspace_.SgtSpec(5, v1::SgtConfig::ALL);
+  spec.mutable_data()->set_targets(v1::DataConfig::RESPONSES);
+  const AttemptResult two = Run(spec, 2);
+  spec.mutable_train()->set_micro_batch_size(1);
+  ExpectSameLosses(two, Run(spec, 3), 5);
+}
+
+TEST_F(SgtRunTest, ARootThatIsAwayIsNoDamagedCheckpoint) {
+  ASSERT_EQ(unlink(absl::StrCat(workspace_.checkpoint_root(), "/", kRootIdFile).c_str()), 0);
+  const AttemptResult result = RunAttempt(
+      workspace_, workspace_.MethodAttempt(workspace_.SgtSpec(10, v1::SgtConfig::RANDOM), start_, 2, 1));
+  ASSERT_TRUE(result.ranks[0].finished.has_value()) << result.ranks[0].log;
+  EXPECT_EQ(result.ranks[0].exit_code, kExitIo) << result.ranks[0].log;
+  EXPECT_THAT(result.ranks[0].finished->message(), HasSubstr("checkpoint root cannot be read"));
+}
+
+TEST_F(SgtRunTest, HeldOutTextWithoutATargetIsRefusedByName) {
+  v1::JobSpec spec = workspace_.SgtSpec(10, v1::SgtConfig::RANDOM);
+  spec.mutable_data()->set_targets(v1::DataConfig::RESPONSES);
+  // Responses begin at token 30 of a document.
+  spec.mutable_train()->set_sequence_length(16);
+  spec.mutable_validation()->set_max_sequences(1);
+  const AttemptResult result = RunAttempt(workspace_, workspace_.MethodAttempt(spec, start_, 2, 1));
+  EXPECT_EQ(result.ranks[0].exit_code, kExitUser) << result.ranks[0].log;
+  ASSERT_TRUE(result.ranks[0].finished.has_value());
+  EXPECT_THAT(result.ranks[0].finished->message(), HasSubstr("data.valid: none of its first 1 sequences"));
+  EXPECT_THAT(result.ranks[0].finished->message(), HasSubstr("validation.max_sequences"));
+}
+
 TEST_F(SgtRunTest, LabelsThatChangedAreNoticed) {
   const std::string path = workspace_.data_root() + "/ko/train.labels";
   std::string labels = ReadFile(path).value();
   labels[100] = static_cast<char>(labels[100] ^ 1);
   ASSERT_TRUE(WriteFileAtomically(path, labels).ok());
   const AttemptResult result = RunAttempt(
-      workspace_, workspace_.SgtAttempt(workspace_.SgtSpec(10, v1::SgtConfig::RULE), start_, 2, 1));
+      workspace_, workspace_.MethodAttempt(workspace_.SgtSpec(10, v1::SgtConfig::RULE), start_, 2, 1));
   EXPECT_EQ(result.ranks[0].exit_code, kExitUser) << result.ranks[0].log;
   EXPECT_THAT(result.ranks[0].finished->message(), HasSubstr("train.labels has changed"));
 }
