@@ -6,7 +6,7 @@ cd "$CHERRY_ROOT"
 export CHERRY_HOME=$(mktemp -d)
 port=$((20000 + RANDOM % 10000))
 export CHERRY_COORDINATOR=127.0.0.1:$port
-trap 'build/release/bin/cherry local stop > /dev/null 2>&1 || true; rm -rf "$CHERRY_HOME" ko-base-hf' EXIT
+trap 'build/release/bin/cherry local stop > /dev/null 2>&1 || true; rm -rf "$CHERRY_HOME" ko-base-hf ko-small-hf' EXIT
 
 check_links() {
   local file target
@@ -26,10 +26,20 @@ check_links() {
   done
 }
 
+# Every example would be accepted, beside the jobs of the README's commands.
+check_examples() {
+  local file
+  for file in examples/*.yaml; do
+    echo "\$ cherry submit $file --dry-run"
+    cherry submit "$file" --dry-run > /dev/null
+  done
+}
+
 run_commands() {
   local command
   while IFS= read -r command; do
     command=${command//local start --slots 2/local start --slots 2 --port $port}
+    if [ "$command" = 'cherry local stop' ]; then check_examples; fi
     echo "\$ $command"
     eval "$command"
   done < <(awk '/^```console/ {on = 1; next} /^```/ {on = 0} on && /^\$ / {print substr($0, 3)}' README.md)
