@@ -109,7 +109,7 @@ std::map<int64_t, LayerOrder> Orders(const Transformer& source, const Combinatio
 
 const char* const kGains[] = {"self_attn.gain", "mlp.gain"};
 
-void Copy(const at::Tensor& from, at::Tensor to) { to.copy_(from); }
+void Copy(const at::Tensor& from, const at::Tensor& to) { to.copy_(from); }
 
 }  // namespace
 
