@@ -180,6 +180,7 @@ absl::Status GetPipelines(Context* context, Client* client, Listing* listing) {
   };
   ASSIGN_OR_RETURN(const std::vector<v1::Pipeline> pipelines, Pick(all, listing->query, name_of));
   std::vector<std::string> names;
+  names.reserve(pipelines.size());
   for (const v1::Pipeline& pipeline : pipelines) {
     names.push_back(name_of(pipeline));
   }
