@@ -1,5 +1,6 @@
-// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every input bit moves every output bit. What is drawn with
-// it is the same on every machine, for ever: data order, initial weights and selections depend on it.
+// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every input bit moves every output bit. What is
+// drawn with it is the same on every machine, for ever: data order, initial weights and selections depend on
+// it.
 #ifndef CHERRY_COMMON_MIX_H_
 #define CHERRY_COMMON_MIX_H_
 

@@ -20,6 +20,8 @@ struct PresetEntry {
   int32_t ffn_dim;
   int32_t vocab;  // 0: from the dataset.
   bool tied;
+  int32_t experts = 0;
+  v1::FuseConfig::Routing routing = v1::FuseConfig::FFN;
 };
 
 constexpr PresetEntry kPresets[] = {
@@ -30,6 +32,8 @@ constexpr PresetEntry kPresets[] = {
     {"cherry-227m", 6, 1280, 20, 3200, 44544, false},
     {"cherry-566m", 24, 1280, 20, 3200, 44544, false},
     {"cherry-1b", 48, 1280, 20, 3200, 44544, false},
+    {"cherry-1.8b", 6, 1280, 20, 3200, 44544, false, 8, v1::FuseConfig::TOKEN},
+    {"cherry-moee-743m", 6, 1280, 20, 3200, 44544, false, 8, v1::FuseConfig::FFN},
 };
 
 absl::Status CheckRange(absl::string_view field, int64_t value, int64_t low, int64_t high) {
@@ -65,6 +69,10 @@ absl::Status CheckShape(const ModelShape& shape) {
                                      shape.head_dim(), " channels each, an odd number"),
                         "RoPE turns pairs of channels: make model.dim / model.heads even");
   }
+  if (shape.experts != 0) {
+    RETURN_IF_ERROR(CheckRange("model.experts", shape.experts, 2, 64));
+    RETURN_IF_ERROR(CheckRange("model.top_k", shape.top_k, 1, shape.experts));
+  }
   for (const auto& [field, value] : {std::pair<const char*, double>{"model.rope_theta", shape.rope_theta},
                                      {"model.norm_eps", shape.norm_eps},
                                      {"model.init_std", shape.init_std}}) {
@@ -92,10 +100,32 @@ absl::Status CheckVocabulary(const ModelShape& shape, int64_t dataset_vocab) {
   return absl::OkStatus();
 }
 
-// Elements of the weight matrices of one layer.
-int64_t LayerMatrices(const ModelShape& shape) {
+int64_t AttentionMatrices(const ModelShape& shape) {
   const int64_t kv_dim = shape.kv_heads * shape.head_dim();
-  return 2 * shape.dim * shape.dim + 2 * shape.dim * kv_dim + 3 * shape.dim * shape.ffn_dim;
+  return 2 * shape.dim * shape.dim + 2 * shape.dim * kv_dim;
+}
+
+int64_t FfnMatrices(const ModelShape& shape) { return 3 * shape.dim * shape.ffn_dim; }
+
+// Elements of the weight matrices of one layer that has `ffns` FFNs.
+int64_t LayerMatrices(const ModelShape& shape, int64_t ffns) {
+  return AttentionMatrices(shape) + ffns * FfnMatrices(shape);
+}
+
+int64_t LayerNorms(const ModelShape& shape) {
+  return 2 * shape.dim + (shape.qk_norm ? 2 * shape.head_dim() : 0);
+}
+
+// Each visit has a router of its own: a row and a bias for each expert.
+int64_t Routers(const ModelShape& shape) {
+  return shape.routes_ffn() ? static_cast<int64_t>(VisitsOf(shape).size()) * shape.experts * (shape.dim + 1)
+                            : 0;
+}
+
+// Two norms of what it reads, the matrix that joins them, a layer and a last norm.
+int64_t ChainMatrices(const ModelShape& shape) { return 2 * shape.dim * shape.dim + LayerMatrices(shape, 1); }
+int64_t ChainParameters(const ModelShape& shape) {
+  return shape.token_chain ? ChainMatrices(shape) + LayerNorms(shape) + 3 * shape.dim : 0;
 }
 
 // What loops add to their layers: two gains and two more norms for each visit but the first norms, and unless
@@ -123,6 +153,15 @@ int64_t InjectionProducts(const ModelShape& shape) {
   return count;
 }
 
+// Without the chain, and where experts are FFNs with `ffns` of them in each layer.
+int64_t CountTrunk(const ModelShape& shape, int64_t ffns) {
+  const int64_t embeddings = (shape.tied_embeddings ? 1 : 2) * shape.vocab * shape.dim;
+  return shape.layers * (LayerMatrices(shape, ffns) + LayerNorms(shape)) + embeddings + shape.dim +
+         LoopParameters(shape) + Routers(shape);
+}
+
+int64_t GateParameters(const ModelShape& shape) { return shape.experts * shape.dim; }
+
 }  // namespace
 
 std::vector<Visit> VisitsOf(const ModelShape& shape) {
@@ -149,6 +188,10 @@ absl::StatusOr<v1::ModelConfig> PresetConfig(absl::string_view name) {
       config.set_tied_embeddings(preset.tied);
       if (preset.vocab != 0) {
         config.set_vocab(preset.vocab);
+      }
+      if (preset.experts != 0) {
+        config.set_experts(preset.experts);
+        config.set_routing(preset.routing);
       }
       return config;
     }
@@ -190,6 +233,13 @@ absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t da
   shape.init_std = config.has_init_std() ? config.init_std() : shape.init_std;
   shape.schedule = config.schedule();
   shape.serveable = config.serveable();
+  shape.experts = config.experts();
+  if (shape.experts != 0) {
+    constexpr int64_t kUsualTopK = 2;
+    shape.top_k = config.has_top_k() ? config.top_k() : kUsualTopK;
+    shape.routing = config.routing();
+  }
+  shape.token_chain = config.token_chain();
   RETURN_IF_ERROR(CheckVocabulary(shape, dataset_vocab));
   RETURN_IF_ERROR(CheckShape(shape));
   RETURN_IF_ERROR(ParseSchedule(shape.schedule, shape.layers).status());
@@ -213,20 +263,56 @@ v1::ModelConfig ToConfig(const ModelShape& shape) {
     config.set_schedule(shape.schedule);
     config.set_serveable(shape.serveable);
   }
+  if (shape.experts != 0) {
+    config.set_experts(static_cast<int32_t>(shape.experts));
+    config.set_top_k(static_cast<int32_t>(shape.top_k));
+    config.set_routing(shape.routing);
+  }
+  if (shape.token_chain) {
+    config.set_token_chain(true);
+  }
   return config;
 }
 
+ModelShape ExpertShape(const ModelShape& mixture) {
+  ModelShape shape = mixture;
+  shape.experts = 0;
+  shape.top_k = 0;
+  shape.routing = v1::FuseConfig::FFN;
+  return shape;
+}
+
 int64_t CountParameters(const ModelShape& shape) {
-  const int64_t norms = 2 * shape.dim + (shape.qk_norm ? 2 * shape.head_dim() : 0);
-  const int64_t embeddings = (shape.tied_embeddings ? 1 : 2) * shape.vocab * shape.dim;
-  return shape.layers * (LayerMatrices(shape) + norms) + embeddings + shape.dim + LoopParameters(shape);
+  if (shape.routes_tokens()) {
+    return shape.experts * CountTrunk(ExpertShape(shape), 1) + GateParameters(shape);
+  }
+  return CountTrunk(shape, shape.routes_ffn() ? shape.experts : 1) + ChainParameters(shape);
+}
+
+int64_t CountActiveParameters(const ModelShape& shape) {
+  // The gate of a mixture by token reads what all of its models say.
+  return shape.routes_tokens() ? CountParameters(shape)
+                               : CountTrunk(shape, shape.routes_ffn() ? shape.top_k : 1);
 }
 
 double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
+  if (shape.routes_tokens()) {
+    return static_cast<double>(shape.experts) * FlopsPerToken(ExpertShape(shape), sequence_length) +
+           6.0 * static_cast<double>(GateParameters(shape));
+  }
   const auto layers = static_cast<int64_t>(VisitsOf(shape).size());
-  const double in_products =
-      static_cast<double>(layers * LayerMatrices(shape) + InjectionProducts(shape) + shape.vocab * shape.dim);
+  const int64_t ffns = shape.routes_ffn() ? shape.top_k : 1;
+  const int64_t routers = shape.routes_ffn() ? layers * shape.experts * shape.dim : 0;
+  const double in_products = static_cast<double>(layers * LayerMatrices(shape, ffns) + routers +
+                                                 InjectionProducts(shape) + shape.vocab * shape.dim);
   return 6.0 * in_products + 6.0 * static_cast<double>(layers * shape.dim * sequence_length);
+}
+
+double MultiTokenFlopsPerToken(const ModelShape& shape, int64_t sequence_length,
+                               const v1::MultiTokenConfig& multi_token) {
+  const double head = 6.0 * static_cast<double>(shape.vocab * shape.dim);
+  const double chain = 6.0 * static_cast<double>(ChainMatrices(shape) + shape.dim * sequence_length);
+  return multi_token.depth() * (head + (multi_token.form() == v1::MultiTokenConfig::CHAIN ? chain : 0.0));
 }
 
 double SgtFlopsPerToken(const ModelShape& shape, int64_t sequence_length, const v1::SgtConfig& sgt) {
@@ -245,8 +331,12 @@ v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train,
   const int64_t kv_dim = shape.kv_heads * shape.head_dim();
   // What backward needs of one layer and token: two norms' inputs and outputs, q, k, v before and after
   // RoPE, attention's output, and the four FFN tensors of SwiGLU.
-  const int64_t per_layer = 8 * shape.dim + 3 * kv_dim + 4 * shape.ffn_dim;
+  // Of each FFN that a token goes through its input and output are copies.
+  const int64_t ffns = shape.routes_ffn() ? shape.top_k : 1;
+  const int64_t copies = shape.routes_ffn() ? 2 * shape.top_k * shape.dim : 0;
+  const int64_t per_layer = 8 * shape.dim + 3 * kv_dim + 4 * ffns * shape.ffn_dim + copies;
   const bool recompute = train.activation_checkpoint() == v1::TrainConfig::FULL;
+  const int64_t models = shape.routes_tokens() ? shape.experts : 1;
   const auto layers = static_cast<int64_t>(VisitsOf(shape).size());
   const int64_t kept = recompute ? layers * shape.dim + per_layer : layers * per_layer;
   v1::MemoryPlan plan;
@@ -254,8 +344,8 @@ v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train,
   plan.set_weights(parameters * 4 + (bytes_per_element < 4 ? parameters * bytes_per_element : 0));
   plan.set_gradients(parameters * 4);
   plan.set_optimizer(parameters * 8);
-  plan.set_activations(tokens * kept * bytes_per_element);
-  plan.set_logits(2 * tokens * shape.vocab * 4);
+  plan.set_activations(models * tokens * kept * bytes_per_element);
+  plan.set_logits(models * 2 * tokens * shape.vocab * 4);
   plan.set_snapshot(parameters * 12);
   plan.set_total(plan.weights() + plan.gradients() + plan.optimizer() + plan.activations() + plan.logits() +
                  plan.snapshot());
@@ -297,7 +387,7 @@ absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t
   const v1::TrainConfig& train = resolved.train();
   v1::Plan plan;
   plan.set_parameters(CountParameters(shape));
-  plan.set_active_parameters(plan.parameters());
+  plan.set_active_parameters(CountActiveParameters(shape));
   plan.set_flops_per_token(FlopsPerToken(shape, train.sequence_length()));
   plan.set_tokens(train.steps() * train.global_batch_size() * train.sequence_length());
   plan.set_checkpoint_bytes(plan.parameters() * 12);
@@ -313,6 +403,12 @@ absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t
     plan.add_notes(
         absl::StrCat(VisitsOf(shape).size(), " layers are executed, of ", shape.layers, " in memory"));
     plan.add_notes("the deep model's forward and weights come on top: it is the teacher");
+  }
+  if (resolved.multi_token().depth() > 0) {
+    plan.set_flops_per_token(plan.flops_per_token() +
+                             MultiTokenFlopsPerToken(shape, train.sequence_length(), resolved.multi_token()));
+    plan.add_notes(absl::StrCat("FLOPs are those of predicting ", resolved.multi_token().depth(),
+                                " further tokens too"));
   }
   plan.set_total_flops(plan.flops_per_token() * static_cast<double>(plan.tokens()));
   return plan;

@@ -30,10 +30,16 @@ struct ModelShape {
   double rope_theta = 10000.0;
   double norm_eps = 1e-5;
   double init_std = 0.02;
-  std::string schedule = {};  // Order of visits; empty: each layer once.
-  bool serveable = false;     // With a schedule.
+  std::string schedule = {};                              // Order of visits; empty: each layer once.
+  bool serveable = false;                                 // With a schedule.
+  int64_t experts = 0;                                    // Of a mixture; 0: none.
+  int64_t top_k = 0;                                      // Experts that a token uses.
+  v1::FuseConfig::Routing routing = v1::FuseConfig::FFN;  // What an expert is.
+  bool token_chain = false;                               // Has a module that predicts further tokens.
 
   int64_t head_dim() const { return dim / heads; }
+  bool routes_ffn() const { return experts > 0 && routing == v1::FuseConfig::FFN; }
+  bool routes_tokens() const { return experts > 0 && routing == v1::FuseConfig::TOKEN; }
 };
 
 // Names in the order in which ListPresets shows them.
@@ -56,9 +62,21 @@ v1::ModelConfig ToConfig(const ModelShape& shape);
 // A tied embedding counts once.
 int64_t CountParameters(const ModelShape& shape);
 
+// Those that predict one token: without the experts that it does not use, and without the chain.
+int64_t CountActiveParameters(const ModelShape& shape);
+
+// One of the whole models that a mixture by token is made of.
+ModelShape ExpertShape(const ModelShape& mixture);
+
 // Forward and backward: 6 * (parameters in matrix products) + 6 * layers * dim * sequence_length: the
-// causal half of attention's 12 L d T. An embedding look-up is no product; the head is.
+// causal half of attention's 12 L d T. An embedding look-up is no product; the head is. Of experts only those
+// that a token uses; without the chain.
 double FlopsPerToken(const ModelShape& shape, int64_t sequence_length);
+
+// What training to predict further tokens adds: the chain and the head once for each depth, or the head
+// alone.
+double MultiTokenFlopsPerToken(const ModelShape& shape, int64_t sequence_length,
+                               const v1::MultiTokenConfig& multi_token);
 
 // What selective training executes of it: the head only for the budget's rows; all of them once more,
 // forward, where the selector scores by loss; with an anchor the start model's forward and both heads on the

@@ -1,8 +1,14 @@
 #include "common/parameter_names.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace cherry {
+namespace {
+
+constexpr char kChainPrefix[] = "model.token_chain.";
+
+}  // namespace
 
 std::string LayerName(int64_t layer, absl::string_view part) {
   return absl::StrCat("model.layers.", layer, ".", part, ".weight");
@@ -24,5 +30,19 @@ std::string RoundVectorName(const Visit& visit) {
 std::string RoundGainName(const Visit& visit) {
   return absl::StrCat("model.loops.", visit.loop, ".rounds.", visit.round, ".gain.weight");
 }
+
+std::string ExpertName(int64_t layer, int64_t expert, absl::string_view part) {
+  return LayerName(layer, absl::StrCat("mlp.experts.", expert, ".", part));
+}
+
+std::string RouterName(const Visit& visit) { return VisitName(visit, "mlp.gate"); }
+
+std::string RouterBiasName(const Visit& visit) { return VisitName(visit, "mlp.gate.load_bias"); }
+
+std::string ChainName(absl::string_view part) { return absl::StrCat(kChainPrefix, part, ".weight"); }
+
+bool IsChainName(absl::string_view name) { return absl::StartsWith(name, kChainPrefix); }
+
+std::string ModelPrefix(int64_t expert) { return absl::StrCat("experts.", expert, "."); }
 
 }  // namespace cherry

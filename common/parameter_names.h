@@ -1,4 +1,5 @@
-// Names of a model's parameters: Hugging Face's for its LlamaForCausalLM, and ours for what loops add. Thread-safe.
+// Names of a model's parameters: Hugging Face's for its LlamaForCausalLM, and ours for what loops add.
+// Thread-safe.
 #ifndef CHERRY_COMMON_PARAMETER_NAMES_H_
 #define CHERRY_COMMON_PARAMETER_NAMES_H_
 
@@ -13,13 +14,27 @@ namespace cherry {
 // "model.layers.3.mlp.up_proj.weight"
 std::string LayerName(int64_t layer, absl::string_view part);
 
-// What a visit of a looped layer has of its own, "model.layers.3.visits.2.mlp.gain.weight"; outside of loops the layer's.
+// What a visit of a looped layer has of its own, "model.layers.3.visits.2.mlp.gain.weight"; outside of loops
+// the layer's.
 std::string VisitName(const Visit& visit, absl::string_view part);
 
 // Of the loop that the visit belongs to: "model.loops.0.injection.weight", and its round's vector and gain.
 std::string InjectionName(const Visit& visit);
 std::string RoundVectorName(const Visit& visit);
 std::string RoundGainName(const Visit& visit);
+
+// Experts that are FFNs: "model.layers.3.mlp.experts.1.up_proj.weight", and what a visit chooses them by.
+std::string ExpertName(int64_t layer, int64_t expert, absl::string_view part);
+std::string RouterName(const Visit& visit);
+std::string RouterBiasName(const Visit& visit);
+
+// The module that predicts further tokens: "model.token_chain.layer.mlp.up_proj.weight".
+std::string ChainName(absl::string_view part);
+bool IsChainName(absl::string_view name);
+
+// Of whole models that are mixed by token: what stands before each one's names, and the gate.
+std::string ModelPrefix(int64_t expert);
+inline constexpr char kGateName[] = "gate.weight";
 
 }  // namespace cherry
 

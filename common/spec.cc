@@ -201,7 +201,7 @@ absl::Status CheckBatch(const v1::JobSpec& spec) {
 
 // A shape given beside a parent must be the parent's.
 absl::Status ResolveModelSection(const SpecContext& context, v1::JobSpec* spec) {
-  const int64_t vocab = context.train == nullptr ? 0 : context.train->vocab();
+  const int64_t vocab = context.train.front()->vocab();
   v1::ModelConfig given = spec->model();
   if (context.parent_model != nullptr) {
     v1::ModelConfig merged = *context.parent_model;

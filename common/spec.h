@@ -16,9 +16,10 @@
 namespace cherry {
 
 struct SpecContext {
-  // The datasets that data.train and data.valid name; null when not registered.
-  const v1::Dataset* train = nullptr;
-  const v1::Dataset* valid = nullptr;
+  // The datasets behind the parts of data.train and of data.valid, in their order; null where one is not
+  // registered.
+  std::vector<const v1::Dataset*> train;
+  std::vector<const v1::Dataset*> valid;
   // Model of the checkpoint that `from`, `continue` or model.like means, when there is one.
   const v1::ModelConfig* parent_model = nullptr;
   // Model of sgt.reference, when it is given.
@@ -39,8 +40,17 @@ struct SplitRef {
 };
 absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view field);
 
-// The split of `dataset` that a reference to it means; null when it has none of that name, or is null itself.
-const v1::Split* FindSplit(const v1::Dataset* dataset, const std::string& reference);
+// The parts of data.train or data.valid as they are written: "ko/train + en/train" has two. Unchecked.
+std::vector<std::string> SplitParts(absl::string_view text);
+
+// The dataset that a part names: all before its slash.
+std::string DatasetOfPart(absl::string_view part);
+
+// Whether a part of either names `dataset`.
+bool NamesDataset(const v1::DataConfig& data, absl::string_view dataset);
+
+// The split of `dataset` that a part means; null when it has none of that name, or is null itself.
+const v1::Split* FindSplit(const v1::Dataset* dataset, absl::string_view part);
 
 // World sizes in [ranks.min, ranks.max], largest first, that divide global_batch_size / micro_batch_size.
 std::vector<int> FeasibleRanks(const v1::JobSpec& resolved);

@@ -89,7 +89,7 @@ absl::Status ResolveRecover(const ModelShape& parent, int64_t layers, v1::Recove
 
 absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec) {
   v1::CompressConfig* const compress = spec->mutable_compress();
-  const int64_t vocab = context.train == nullptr ? 0 : context.train->vocab();
+  const int64_t vocab = context.train.front()->vocab();
   ASSIGN_OR_RETURN(const ModelShape parent, ResolveModel(*context.parent_model, vocab));
   RETURN_IF_ERROR(CheckLayers(*compress, parent));
   if (!parent.schedule.empty()) {

@@ -1,11 +1,15 @@
+#include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/ids.h"
+#include "common/spec_checks.h"
 #include "common/spec_kinds.h"
 #include "common/status.h"
 
@@ -17,12 +21,15 @@ absl::Status CheckResponses(const SpecContext& context, const v1::DataConfig& da
   if (data.targets() != v1::DataConfig::RESPONSES) {
     return absl::OkStatus();
   }
-  for (const auto& [field, split] : {std::pair{"data.train", FindSplit(context.train, data.train())},
-                                     std::pair{"data.valid", FindSplit(context.valid, data.valid())}}) {
-    if (split->response_tokens() == 0) {
-      return InvalidField("NO_RESPONSES", "data.targets",
-                          absl::StrCat("data.targets: responses, but ", field, " has none"),
-                          "prepare chat data (.jsonl with messages), or use targets: all");
+  for (const auto& [field, text, datasets] : {std::tuple{"data.train", data.train(), &context.train},
+                                              std::tuple{"data.valid", data.valid(), &context.valid}}) {
+    const std::vector<std::string> parts = SplitParts(text);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (FindSplit((*datasets)[i], parts[i])->response_tokens() == 0) {
+        return InvalidField("NO_RESPONSES", "data.targets",
+                            absl::StrCat("data.targets: responses, but ", field, ": ", parts[i], " has none"),
+                            "prepare chat data (.jsonl with messages), or use targets: all");
+      }
     }
   }
   return absl::OkStatus();
@@ -56,6 +63,32 @@ absl::Status CheckSplit(absl::string_view field, const std::string& given, const
                absl::StrCat("use one of ", absl::StrJoin(splits, ", ")));
 }
 
+// All parts of data.train or data.valid: registered, long enough, of one tokenizer.
+absl::Status CheckParts(absl::string_view field, const std::string& given,
+                        const std::vector<const v1::Dataset*>& datasets, int64_t window) {
+  constexpr size_t kMostParts = 16;
+  const std::vector<std::string> parts = SplitParts(given);
+  if (parts.size() > kMostParts) {
+    return OutOfRange(field, absl::StrCat(parts.size(), " parts"), absl::StrCat("1..", kMostParts));
+  }
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const v1::Dataset* const dataset = i < datasets.size() ? datasets[i] : nullptr;
+    RETURN_IF_ERROR(CheckSplit(field, parts[i], dataset, window));
+    if (dataset->tokenizer_hash() != datasets[0]->tokenizer_hash()) {
+      return InvalidField(
+          "TOKENIZER_MISMATCH", field,
+          absl::StrCat(field, ": '", parts[i], "' has another tokenizer than '", parts[0], "'"),
+          absl::StrCat("prepare it with `--tokenizer ", datasets[0]->name(), "`"));
+    }
+    if (std::find(parts.begin(), parts.begin() + static_cast<int64_t>(i), parts[i]) !=
+        parts.begin() + static_cast<int64_t>(i)) {
+      return InvalidField("FIELD_REPEATED", field, absl::StrCat(field, ": '", parts[i], "' is named twice"),
+                          "name each part once: all have equal shares");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view field) {
@@ -68,10 +101,31 @@ absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view
                       "write it as ko/train");
 }
 
-const v1::Split* FindSplit(const v1::Dataset* dataset, const std::string& reference) {
+std::vector<std::string> SplitParts(absl::string_view text) {
+  std::vector<std::string> parts;
+  for (const absl::string_view part : absl::StrSplit(text, '+')) {
+    parts.emplace_back(absl::StripAsciiWhitespace(part));
+  }
+  return parts;
+}
+
+std::string DatasetOfPart(absl::string_view part) { return std::string(part.substr(0, part.find('/'))); }
+
+bool NamesDataset(const v1::DataConfig& data, absl::string_view dataset) {
+  for (const std::string& splits : {data.train(), data.valid()}) {
+    for (const std::string& part : SplitParts(splits)) {
+      if (DatasetOfPart(part) == dataset) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+const v1::Split* FindSplit(const v1::Dataset* dataset, absl::string_view part) {
   if (dataset != nullptr) {
     for (const v1::Split& split : dataset->splits()) {
-      if (absl::StrCat(dataset->name(), "/", split.name()) == reference) {
+      if (absl::StrCat(dataset->name(), "/", split.name()) == part) {
         return &split;
       }
     }
@@ -85,20 +139,20 @@ absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec) {
                         "name a prepared dataset, e.g. ko/train");
   }
   const int64_t window = spec->train().sequence_length();
-  RETURN_IF_ERROR(CheckSplit("data.train", spec->data().train(), context.train, window));
+  RETURN_IF_ERROR(CheckParts("data.train", spec->data().train(), context.train, window));
   if (spec->data().valid().empty()) {
     return InvalidField("FIELD_REQUIRED", "data.valid", "data.valid: is not given",
                         "name the held-out split, e.g. ko/valid: every checkpoint is measured on it");
   }
-  RETURN_IF_ERROR(CheckSplit("data.valid", spec->data().valid(), context.valid, window));
-  if (context.train->tokenizer_hash() != context.valid->tokenizer_hash()) {
+  RETURN_IF_ERROR(CheckParts("data.valid", spec->data().valid(), context.valid, window));
+  if (context.train.front()->tokenizer_hash() != context.valid.front()->tokenizer_hash()) {
     return InvalidField("TOKENIZER_MISMATCH", "data.valid",
                         absl::StrCat("data.valid: '", spec->data().valid(), "' has another tokenizer than '",
                                      spec->data().train(), "'"),
                         "prepare it with `--tokenizer` of the training dataset");
   }
   if (context.parent_data != nullptr && spec->has_from() &&
-      context.parent_data->tokenizer_hash() != context.train->tokenizer_hash()) {
+      context.parent_data->tokenizer_hash() != context.train.front()->tokenizer_hash()) {
     return InvalidField(
         "TOKENIZER_MISMATCH", "data.train",
         absl::StrCat("data.train: '", spec->data().train(), "' has another tokenizer than '",

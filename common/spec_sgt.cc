@@ -1,5 +1,6 @@
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/model_plan.h"
@@ -66,8 +67,8 @@ absl::Status CheckReference(const SpecContext& context, const v1::JobSpec& spec)
                                      " compares the losses with those of a reference model"),
                         "name a job trained on clean data, e.g. reference: {job: ko-ref}");
   }
-  if (context.reference_data != nullptr && context.train != nullptr &&
-      context.reference_data->tokenizer_hash() != context.train->tokenizer_hash()) {
+  if (context.reference_data != nullptr &&
+      context.reference_data->tokenizer_hash() != context.train.front()->tokenizer_hash()) {
     return InvalidField("TOKENIZER_MISMATCH", "sgt.reference",
                         absl::StrCat("sgt.reference: ", sgt.reference().job(),
                                      " was trained with another tokenizer than '", spec.data().train(), "'"),
@@ -99,15 +100,21 @@ absl::Status CheckLabels(const SpecContext& context, const v1::JobSpec& spec) {
   if (!UsesRules(spec.sgt().selector())) {
     return absl::OkStatus();
   }
-  if (FindSplit(context.valid, spec.data().valid())->labels_hash().empty()) {
-    return InvalidField("NO_LABELS", "data.valid",
-                        absl::StrCat("data.valid: '", spec.data().valid(),
-                                     "' has no labels, so what the rules select of it cannot be measured"),
-                        "prepare the dataset again (--rules ko,en), or choose another selector");
+  const std::vector<std::string> valid = SplitParts(spec.data().valid());
+  for (size_t i = 0; i < valid.size(); ++i) {
+    if (FindSplit(context.valid[i], valid[i])->labels_hash().empty()) {
+      return InvalidField("NO_LABELS", "data.valid",
+                          absl::StrCat("data.valid: '", valid[i],
+                                       "' has no labels, so what the rules select of it cannot be measured"),
+                          "prepare the dataset again (--rules ko,en), or choose another selector");
+    }
   }
+  const std::vector<std::string> train = SplitParts(spec.data().train());
   int64_t labelled = 0;
-  for (const int category : spec.sgt().categories()) {
-    labelled += TokensOf(*FindSplit(context.train, spec.data().train()), category);
+  for (size_t i = 0; i < train.size(); ++i) {
+    for (const int category : spec.sgt().categories()) {
+      labelled += TokensOf(*FindSplit(context.train[i], train[i]), category);
+    }
   }
   if (labelled == 0) {
     return InvalidField(

@@ -13,6 +13,7 @@
 #include "client/data/prepare.h"
 #include "client/data/rule_set.h"
 #include "common/file.h"
+#include "common/spec.h"
 #include "common/status.h"
 
 namespace cherry::client {
@@ -197,8 +198,7 @@ absl::Status CheckNotInUse(const std::string& name, Context* context) {
     }
     RETURN_IF_ERROR(page.status());
     for (const v1::Job& job : page->jobs()) {
-      const v1::DataConfig& data = job.resolved().data();
-      if (absl::StartsWith(data.train(), name + "/") || absl::StartsWith(data.valid(), name + "/")) {
+      if (NamesDataset(job.resolved().data(), name)) {
         return Error(absl::StatusCode::kFailedPrecondition, "DATASET_IN_USE", "--force",
                      absl::StrCat("--force: dataset '", name, "' is used by ", job.name()),
                      "use another name, or wait for the job's end");

@@ -385,7 +385,7 @@ absl::StatusOr<v1::ListPresetsResponse> CherryService::Presets() {
     ASSIGN_OR_RETURN(*preset->mutable_model(), PresetConfig(name));
     ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(preset->model(), kUsualVocabulary));
     preset->set_parameters(CountParameters(shape));
-    preset->set_active_parameters(CountParameters(shape));
+    preset->set_active_parameters(CountActiveParameters(shape));
     preset->set_flops_per_token(FlopsPerToken(shape, kUsualLength));
   }
   return response;

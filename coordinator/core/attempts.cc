@@ -27,9 +27,17 @@ std::set<std::string> WorkersOf(const Attempt& attempt) {
   return workers;
 }
 
-const v1::Dataset* DatasetOf(const State& state, const std::string& split) {
-  const auto found = state.datasets.find(split.substr(0, split.find('/')));
-  return found == state.datasets.end() ? nullptr : &found->second;
+// What data.train and data.valid name, each once.
+void AddDatasets(const State& state, const v1::DataConfig& data, v1::StartAttempt* start) {
+  std::set<std::string> names;
+  for (const std::string& splits : {data.train(), data.valid()}) {
+    for (const std::string& part : SplitParts(splits)) {
+      const auto found = state.datasets.find(DatasetOfPart(part));
+      if (found != state.datasets.end() && names.insert(found->first).second) {
+        *start->add_datasets() = found->second;
+      }
+    }
+  }
 }
 
 // How the ranks of a STOPPING attempt are asked: kept in the stop reason, so that a restart repeats it alike.
@@ -87,12 +95,7 @@ v1::CoordinatorMessage StartDirective(const State& state, const JobEntry& entry,
       *start->add_ranks() = rank;
     }
   }
-  if (const v1::Dataset* dataset = DatasetOf(state, spec.data().train())) {
-    *start->mutable_train() = *dataset;
-  }
-  if (const v1::Dataset* dataset = DatasetOf(state, spec.data().valid())) {
-    *start->mutable_valid() = *dataset;
-  }
+  AddDatasets(state, spec.data(), start);
   for (v1::Checkpoint& checkpoint : CommittedNewestFirst(entry)) {
     if (start->resume_size() < static_cast<int>(kMostResumeCandidates)) {
       *start->add_resume() = std::move(checkpoint);

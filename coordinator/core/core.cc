@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/ids.h"
+#include "common/spec.h"
 #include "common/status.h"
 #include "coordinator/core/awaited.h"
 #include "coordinator/core/checkpoints.h"
@@ -66,10 +67,7 @@ absl::Status CheckNotInUse(const State& state, const v1::Dataset& dataset) {
     return absl::OkStatus();
   }
   for (const auto& [uid, entry] : state.jobs) {
-    const v1::DataConfig& data = entry.job().resolved().data();
-    const bool uses = data.train().substr(0, data.train().find('/')) == dataset.name() ||
-                      data.valid().substr(0, data.valid().find('/')) == dataset.name();
-    if (uses && !IsTerminal(entry.job().state())) {
+    if (NamesDataset(entry.job().resolved().data(), dataset.name()) && !IsTerminal(entry.job().state())) {
       return Error(absl::StatusCode::kFailedPrecondition, "DATASET_IN_USE", "dataset.name",
                    absl::StrCat("dataset.name: '", dataset.name(), "' has other content and is used by ",
                                 entry.job().name()),

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/ids.h"
+#include "common/spec.h"
 #include "common/status.h"
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/machines.h"
@@ -37,9 +38,13 @@ absl::StatusOr<const JobEntry*> FindSource(const State& state, const DraftJobs& 
   return &state.jobs.at(uid->second);
 }
 
-const v1::Dataset* FindDataset(const State& state, const std::string& split) {
-  const auto found = state.datasets.find(split.substr(0, split.find('/')));
-  return found == state.datasets.end() ? nullptr : &found->second;
+std::vector<const v1::Dataset*> FindDatasets(const State& state, const std::string& splits) {
+  std::vector<const v1::Dataset*> datasets;
+  for (const std::string& part : SplitParts(splits)) {
+    const auto found = state.datasets.find(DatasetOfPart(part));
+    datasets.push_back(found == state.datasets.end() ? nullptr : &found->second);
+  }
+  return datasets;
 }
 
 // A step that a live job does not have yet, but will.
@@ -150,7 +155,7 @@ absl::Status LookUpReference(const State& state, const DraftJobs& drafts, v1::Jo
   RETURN_IF_ERROR(AddInput(kReferenceRole, *job, ref->checkpoint(),
                            absl::StrCat(kReferenceRole, ".checkpoint"), sources));
   sources->reference_model = job->job().resolved().model();
-  sources->reference_data = FindDataset(state, job->job().resolved().data().train());
+  sources->reference_data = FindDatasets(state, job->job().resolved().data().train()).front();
   return absl::OkStatus();
 }
 
@@ -177,7 +182,7 @@ absl::StatusOr<Sources> LookUp(const State& state, const DraftJobs& drafts, v1::
     const std::string at = field + ".checkpoint";
     RETURN_IF_ERROR(AddInput(kSourceRole, *job, which, at, &sources));
     sources.model = job->job().resolved().model();
-    sources.parent_data = FindDataset(state, job->job().resolved().data().train());
+    sources.parent_data = FindDatasets(state, job->job().resolved().data().train()).front();
     if (method) {
       InheritData(job->job().resolved().data(), spec);
       RETURN_IF_ERROR(AddOrigin(state, *spec, *job, which, at, &sources));
@@ -186,8 +191,8 @@ absl::StatusOr<Sources> LookUp(const State& state, const DraftJobs& drafts, v1::
   if (method) {
     RETURN_IF_ERROR(LookUpReference(state, drafts, spec, &sources));
   }
-  sources.train = FindDataset(state, spec->data().train());
-  sources.valid = FindDataset(state, spec->data().valid());
+  sources.train = FindDatasets(state, spec->data().train());
+  sources.valid = FindDatasets(state, spec->data().valid());
   return sources;
 }
 

@@ -26,8 +26,8 @@ using DraftJobs = std::map<std::string, JobEntry>;
 
 // Pointers are into the state, and last as long as nothing is registered.
 struct Sources {
-  const v1::Dataset* train = nullptr;
-  const v1::Dataset* valid = nullptr;
+  std::vector<const v1::Dataset*> train;  // By the parts of data.train; null where one is not registered.
+  std::vector<const v1::Dataset*> valid;
   const v1::Dataset* parent_data = nullptr;
   const v1::Dataset* reference_data = nullptr;
   std::optional<v1::ModelConfig> model;

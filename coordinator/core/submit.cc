@@ -60,9 +60,12 @@ absl::StatusOr<v1::Job> Resolve(const State& state, const DraftJobs& drafts, con
     RETURN_IF_ERROR(CheckGoesFurther(job.resolved(), *sources.source_step));
   }
   const std::vector<int> ranks = FeasibleRanks(job.resolved());
-  const v1::Split* const train = FindSplit(sources.train, job.resolved().data().train());
-  ASSIGN_OR_RETURN(*job.mutable_plan(), PlanJob(job.resolved(), ranks.empty() ? 1 : ranks.front(),
-                                                train == nullptr ? 0 : train->tokens()));
+  const std::vector<std::string> parts = SplitParts(job.resolved().data().train());
+  int64_t tokens = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    tokens += FindSplit(sources.train[i], parts[i])->tokens();
+  }
+  ASSIGN_OR_RETURN(*job.mutable_plan(), PlanJob(job.resolved(), ranks.empty() ? 1 : ranks.front(), tokens));
   *job.mutable_spec() = spec;
   return job;
 }

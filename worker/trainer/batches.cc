@@ -13,7 +13,7 @@ namespace cherry::trainer {
 namespace {
 
 // The labels of the targets: of each window all tokens but the first.
-absl::Status ReadLabels(const TokenWindows& data, absl::Span<const int64_t> windows, Batch* batch) {
+absl::Status ReadLabels(const SplitMixture& data, absl::Span<const int64_t> windows, Batch* batch) {
   std::vector<uint8_t> labels(static_cast<size_t>(data.sequence_length()) + 1);
   for (const int64_t window : windows) {
     RETURN_IF_ERROR(data.ReadLabels(window, absl::MakeSpan(labels)));
@@ -38,7 +38,7 @@ CountedTargets CountedOf(const v1::DataConfig& data) {
   return data.targets() == v1::DataConfig::RESPONSES ? CountedTargets::kResponses : CountedTargets::kAll;
 }
 
-absl::StatusOr<Batch> ReadBatch(const TokenWindows& data, absl::Span<const int64_t> windows,
+absl::StatusOr<Batch> ReadBatch(const SplitMixture& data, absl::Span<const int64_t> windows,
                                 absl::Span<const int64_t> samples, CountedTargets counted,
                                 c10::Device device) {
   const int64_t length = data.sequence_length();

@@ -10,7 +10,7 @@
 #include "absl/types/span.h"
 #include "cherry/v1/job.pb.h"
 #include "worker/data/batch.h"
-#include "worker/data/dataset.h"
+#include "worker/data/mixture.h"
 
 namespace cherry::trainer {
 
@@ -21,7 +21,7 @@ CountedTargets CountedOf(const v1::DataConfig& data);
 
 // The sequences of these windows, in their order, on `device`; samples[i] names window i of them. Labels are
 // read when `data` has them open, which kResponses REQUIRES. Thread-safe.
-absl::StatusOr<Batch> ReadBatch(const TokenWindows& data, absl::Span<const int64_t> windows,
+absl::StatusOr<Batch> ReadBatch(const SplitMixture& data, absl::Span<const int64_t> windows,
                                 absl::Span<const int64_t> samples, CountedTargets counted,
                                 c10::Device device);
 

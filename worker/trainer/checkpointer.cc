@@ -18,7 +18,7 @@ namespace {
 // Data that was not prepared by Cherry may come without a tokenizer.
 std::string TokenizerPath(const v1::StartRank& start) {
   const std::string path =
-      absl::StrCat(start.data_root(), "/", start.attempt().train().path(), "/", kTokenizerFile);
+      absl::StrCat(start.data_root(), "/", start.attempt().datasets(0).path(), "/", kTokenizerFile);
   return Exists(path) ? path : "";
 }
 

@@ -21,7 +21,7 @@ namespace {
 
 class RecordedModels final : public InputModels {
  public:
-  RecordedModels(WorkerChannel* channel, Gang* gang, const Device& device, const TokenWindows* train)
+  RecordedModels(WorkerChannel* channel, Gang* gang, const Device& device, const SplitMixture* train)
       : channel_(channel), gang_(gang), device_(device), train_(train) {}
 
   absl::Status LoadInto(absl::string_view role, Transformer* model) override {
@@ -93,13 +93,13 @@ class RecordedModels final : public InputModels {
   WorkerChannel* const channel_;
   Gang* const gang_;
   const Device device_;
-  const TokenWindows* const train_;
+  const SplitMixture* const train_;
 };
 
 }  // namespace
 
 std::unique_ptr<InputModels> MakeInputModels(WorkerChannel* channel, Gang* gang, const Device& device,
-                                             const TokenWindows* train) {
+                                             const SplitMixture* train) {
   return std::make_unique<RecordedModels>(channel, gang, device, train);
 }
 

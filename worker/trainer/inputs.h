@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "worker/data/dataset.h"
+#include "worker/data/mixture.h"
 #include "worker/trainer/channel.h"
 #include "worker/trainer/device.h"
 #include "worker/trainer/gang.h"
@@ -15,7 +15,7 @@ namespace cherry::trainer {
 // Those of StartAttempt.inputs, verified by rank 0 before any rank loads one; all ranks ask for the same ones
 // in the same order. CHECKPOINT_CORRUPT names the role. The pointers must outlive the result.
 std::unique_ptr<InputModels> MakeInputModels(WorkerChannel* channel, Gang* gang, const Device& device,
-                                             const TokenWindows* train);
+                                             const SplitMixture* train);
 
 }  // namespace cherry::trainer
 

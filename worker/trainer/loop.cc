@@ -13,7 +13,6 @@
 #include "common/fault_points.h"
 #include "common/log.h"
 #include "common/status.h"
-#include "worker/data/permutation.h"
 #include "worker/parallel/agreement.h"
 #include "worker/trainer/batches.h"
 
@@ -153,7 +152,7 @@ absl::StatusOr<Batch> TrainingLoop::Read(int64_t first_sample) const {
   std::vector<int64_t> windows;
   for (int64_t sample = first_sample; sample < first_sample + micro_batch_; ++sample) {
     samples.push_back(sample);
-    windows.push_back(WindowOfSample(sample, parts_.train->size(), spec_.train().seed()));
+    windows.push_back(parts_.train->WindowOfSample(sample, spec_.train().seed()));
   }
   return ReadBatch(*parts_.train, windows, samples, CountedOf(spec_.data()), parts_.device.torch);
 }

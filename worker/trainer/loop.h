@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "worker/data/dataset.h"
+#include "worker/data/mixture.h"
 #include "worker/optim/adamw.h"
 #include "worker/optim/lr_schedule.h"
 #include "worker/parallel/buckets.h"
@@ -32,8 +32,8 @@ struct LoopParts {
   Recipe* recipe = nullptr;
   AdamW* optimizer = nullptr;
   Checkpointer* checkpointer = nullptr;
-  const TokenWindows* train = nullptr;
-  const TokenWindows* valid = nullptr;
+  const SplitMixture* train = nullptr;
+  const SplitMixture* valid = nullptr;
 };
 
 // One rank, one thread.

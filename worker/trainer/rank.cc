@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "common/spec_kinds.h"
 #include "common/status.h"
-#include "worker/data/dataset.h"
+#include "worker/data/mixture.h"
 #include "worker/parallel/agreement.h"
 #include "worker/trainer/channel.h"
 #include "worker/trainer/checkpointer.h"
@@ -29,8 +29,8 @@ namespace cherry::trainer {
 namespace {
 
 struct Data {
-  std::unique_ptr<TokenWindows> train;
-  std::unique_ptr<TokenWindows> valid;
+  std::unique_ptr<SplitMixture> train;
+  std::unique_ptr<SplitMixture> valid;
 };
 
 // Before the first Torch call.
@@ -75,12 +75,9 @@ absl::Status AgreeOnArithmetic(Gang* gang, Device* device) {
 absl::StatusOr<Data> OpenData(const v1::StartRank& start) {
   const v1::StartAttempt& attempt = start.attempt();
   const v1::DataConfig& config = attempt.spec().data();
-  const int64_t length = attempt.spec().train().sequence_length();
   Data data;
-  ASSIGN_OR_RETURN(data.train, TokenWindows::Open(start.data_root(), attempt.train(), config.train(),
-                                                  "data.train", length));
-  ASSIGN_OR_RETURN(data.valid, TokenWindows::Open(start.data_root(), attempt.valid(), config.valid(),
-                                                  "data.valid", length));
+  ASSIGN_OR_RETURN(data.train, SplitMixture::Open(start.data_root(), attempt, config.train(), "data.train"));
+  ASSIGN_OR_RETURN(data.valid, SplitMixture::Open(start.data_root(), attempt, config.valid(), "data.valid"));
   const v1::JobSpec& spec = attempt.spec();
   const bool responses = CountedOf(config) == CountedTargets::kResponses;
   if (responses || (spec.kind() == v1::JobSpec::SGT && UsesRules(spec.sgt().selector()))) {

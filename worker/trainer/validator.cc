@@ -10,26 +10,32 @@
 
 namespace cherry::trainer {
 
-ValidationPlan PlanValidation(const v1::JobSpec& spec, const TokenWindows* valid) {
+ValidationPlan PlanValidation(const v1::JobSpec& spec, const SplitMixture* valid) {
   ValidationPlan plan;
   plan.data = valid;
-  plan.batch = spec.train().micro_batch_size();
-  const int64_t most = spec.validation().max_sequences();
-  plan.windows = most > 0 ? std::min(most, valid->size()) : valid->size();
   plan.counted = CountedOf(spec.data());
+  const int64_t batch = spec.train().micro_batch_size();
+  const int64_t most = spec.validation().max_sequences();
+  const auto parts = static_cast<int64_t>(valid->parts());
+  const int64_t share = most > 0 ? (most + parts - 1) / parts : valid->size();
+  for (size_t part = 0; part < valid->parts(); ++part) {
+    const int64_t first = valid->first_window(part);
+    const int64_t end = std::min(first + share, valid->first_window(part + 1));
+    for (int64_t begin = first; begin < end; begin += batch) {
+      std::vector<int64_t>& windows = plan.batches.emplace_back(std::min(batch, end - begin));
+      std::iota(windows.begin(), windows.end(), begin);
+    }
+    plan.windows += end - first;
+  }
   return plan;
 }
 
 absl::StatusOr<std::vector<GroupSum>> Validate(const ValidationPlan& plan, Recipe* recipe, at::Device device,
                                                Collective* collective) {
   std::vector<GroupSum> groups(recipe->validation_groups().size());
-  int64_t batch_number = 0;
-  for (int64_t begin = 0; begin < plan.windows; begin += plan.batch, ++batch_number) {
-    if (batch_number % collective->world_size() != collective->rank()) {
-      continue;
-    }
-    std::vector<int64_t> windows(static_cast<size_t>(std::min(plan.batch, plan.windows - begin)));
-    std::iota(windows.begin(), windows.end(), begin);
+  for (size_t i = static_cast<size_t>(collective->rank()); i < plan.batches.size();
+       i += static_cast<size_t>(collective->world_size())) {
+    const std::vector<int64_t>& windows = plan.batches[i];
     ASSIGN_OR_RETURN(const Batch batch, ReadBatch(*plan.data, windows, windows, plan.counted, device));
     recipe->AddValidation(batch, absl::MakeSpan(groups));
   }

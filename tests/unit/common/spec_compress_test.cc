@@ -21,8 +21,8 @@ class CompressSpecTest : public ::testing::Test {
       split->set_name(name);
       split->set_tokens(100000);
     }
-    context_.train = &data_;
-    context_.valid = &data_;
+    context_.train = {&data_};
+    context_.valid = {&data_};
     parent_ = ToConfig(*ResolveModel(*PresetConfig("cherry-1b"), 0));
     context_.parent_model = &parent_;
     spec_.set_kind(v1::JobSpec::COMPRESS);

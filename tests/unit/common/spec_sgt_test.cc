@@ -30,8 +30,8 @@ class SgtSpecTest : public ::testing::Test {
       split->set_fact_tokens(9000);
       split->set_reason_tokens(500);
     }
-    context_.train = &data_;
-    context_.valid = &data_;
+    context_.train = {&data_};
+    context_.valid = {&data_};
     parent_ = ToConfig(*ResolveModel(*PresetConfig("tiny"), 2048));
     context_.parent_model = &parent_;
     spec_.set_kind(v1::JobSpec::SGT);

@@ -41,8 +41,8 @@ v1::JobSpec Minimal() {
 absl::StatusOr<v1::JobSpec> Resolve(const v1::JobSpec& spec) {
   static const v1::Dataset dataset = Korean();
   SpecContext context;
-  context.train = &dataset;
-  context.valid = &dataset;
+  context.train = {&dataset};
+  context.valid = {&dataset};
   return ResolveSpec(spec, context);
 }
 

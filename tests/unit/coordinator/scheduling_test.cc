@@ -20,7 +20,7 @@ TEST_F(Scheduling, AJobIsPlacedAsSoonAsAWorkerHasEnoughSlots) {
   EXPECT_EQ(starts[0].start().ranks_size(), 2);
   EXPECT_EQ(starts[0].start().attempt().epoch(), 1);
   EXPECT_EQ(starts[0].start().checkpoint_directory(), "default/uid-1/epoch-1");
-  EXPECT_EQ(starts[0].start().train().name(), "ko");
+  EXPECT_EQ(starts[0].start().datasets(0).name(), "ko");
   EXPECT_EQ(starts[0].start().spec().resources().device(), v1::Resources::CPU);
 }
 

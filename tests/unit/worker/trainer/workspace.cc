@@ -111,8 +111,8 @@ v1::JobSpec Workspace::Spec(int64_t steps) const {
   spec.mutable_checkpoint()->set_every_steps(10);
   spec.mutable_resources()->set_device(v1::Resources::CPU);
   SpecContext context;
-  context.train = &dataset_;
-  context.valid = &dataset_;
+  context.train = {&dataset_};
+  context.valid = {&dataset_};
   const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
   EXPECT_TRUE(resolved.ok()) << resolved.status();
   return resolved.value_or(spec);
@@ -129,8 +129,8 @@ v1::JobSpec Workspace::SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) 
   spec.mutable_train()->mutable_optimizer()->set_learning_rate(1e-3);
   spec.mutable_train()->clear_lr_scheduler();
   SpecContext context;
-  context.train = &dataset_;
-  context.valid = &dataset_;
+  context.train = {&dataset_};
+  context.valid = {&dataset_};
   context.parent_model = &base.model();
   context.reference_model = &base.model();
   const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
@@ -151,8 +151,8 @@ v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
     spec.mutable_compress()->mutable_unroll()->add_growth(rounds);
   }
   SpecContext context;
-  context.train = &dataset_;
-  context.valid = &dataset_;
+  context.train = {&dataset_};
+  context.valid = {&dataset_};
   context.parent_model = &base.model();
   const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
   EXPECT_TRUE(resolved.ok()) << resolved.status();
@@ -160,7 +160,7 @@ v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
 }
 
 v1::StartAttempt Workspace::MethodAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
-                                       int world_size) const {
+                                          int world_size) const {
   v1::StartAttempt attempt = Attempt(spec, epoch, world_size);
   *attempt.mutable_from() = start;
   for (const char* role : {"origin", "sgt.reference"}) {
@@ -179,8 +179,7 @@ v1::StartAttempt Workspace::Attempt(const v1::JobSpec& spec, int64_t epoch, int 
   attempt.set_namespace_("default");
   *attempt.mutable_spec() = spec;
   attempt.set_world_size(world_size);
-  *attempt.mutable_train() = dataset_;
-  *attempt.mutable_valid() = dataset_;
+  *attempt.add_datasets() = dataset_;
   attempt.set_checkpoint_directory(absl::StrCat("default/", kUid, "/epoch-", epoch));
   attempt.mutable_rendezvous_timeout()->set_seconds(60);
   return attempt;
