@@ -85,14 +85,16 @@ def mostly_hangul(text):
 
 
 def korean_help(root):
-    """LibreOffice's help. Paragraphs that nobody has translated are left out, and pages of little else."""
-    for path in sorted(root.glob("usr/share/libreoffice/help/ko/text/**/*.html")):
+    """LibreOffice's help. Paragraphs that nobody has translated are left out, and pages of little else.
+    A document is named by its program and page: scalc/01/04060101."""
+    pages = root / "usr/share/libreoffice/help/ko/text"
+    for path in sorted(pages.glob("**/*.html")):
         area = parse(path).get_element_by_id("DisplayArea", None)
         if area is None:
             continue
         kept = [block for block in blocks(area) if mostly_hangul(block)]
         if len("".join(kept)) >= 40:
-            yield path.stem, "\n".join(kept)
+            yield path.relative_to(pages).with_suffix("").as_posix(), "\n".join(kept)
 
 
 def anarchism(root):
