@@ -32,10 +32,10 @@ std::optional<double> Wave(const Model& start, const Model& model) {
   if (all[0] == nullptr || all[1] == nullptr || rule[0] == nullptr || rule[1] == nullptr) {
     return std::nullopt;
   }
-  const auto share =
-      Ratio(static_cast<double>(rule[1]->targets()), static_cast<double>(all[1]->targets()));
-  return share.has_value() ? Ratio(all[0]->loss() - all[1]->loss(), *share * (rule[0]->loss() - rule[1]->loss()))
-                           : std::nullopt;
+  const auto share = Ratio(static_cast<double>(rule[1]->targets()), static_cast<double>(all[1]->targets()));
+  return share.has_value()
+             ? Ratio(all[0]->loss() - all[1]->loss(), *share * (rule[0]->loss() - rule[1]->loss()))
+             : std::nullopt;
 }
 
 // All but the selection gain, which needs every model's recovery.
@@ -56,8 +56,8 @@ void Derive(const Model& start, const Model* baseline, const RunFacts* baseline_
     }
   }
   if (facts.best_valid_loss.has_value() && baseline_facts->best_valid_loss.has_value()) {
-    if (const auto recovery = Ratio(from->loss() - *facts.best_valid_loss,
-                                    from->loss() - *baseline_facts->best_valid_loss)) {
+    if (const auto recovery =
+            Ratio(from->loss() - *facts.best_valid_loss, from->loss() - *baseline_facts->best_valid_loss)) {
       model->set_best_recovery(*recovery);
     }
   }

@@ -151,9 +151,9 @@ absl::Status CheckCriterionModel(const EvaluateConfig& config, absl::string_view
     }
   }
   const std::string near = Nearest(name, known);
-  return InvalidField("VALUE_UNKNOWN", field,
-                      absl::StrCat(field, ": '", name.substr(0, 100), "' is not among the models"),
-                      near.empty() ? "name a job or a matrix of evaluate.models" : absl::StrCat("use ", near));
+  return InvalidField(
+      "VALUE_UNKNOWN", field, absl::StrCat(field, ": '", name.substr(0, 100), "' is not among the models"),
+      near.empty() ? "name a job or a matrix of evaluate.models" : absl::StrCat("use ", near));
 }
 
 absl::Status CheckBounds(const v1::Criterion& criterion, const std::string& field) {
@@ -161,8 +161,8 @@ absl::Status CheckBounds(const v1::Criterion& criterion, const std::string& fiel
     return InvalidField("FIELD_REQUIRED", field, absl::StrCat(field, ": has no bound"),
                         "give above, below or both, e.g. above: 0.5");
   }
-  for (const auto& [bound, value] : {std::pair<const char*, double>{".above", criterion.above()},
-                                     {".below", criterion.below()}}) {
+  for (const auto& [bound, value] :
+       {std::pair<const char*, double>{".above", criterion.above()}, {".below", criterion.below()}}) {
     if (!std::isfinite(value)) {
       return OutOfRange(absl::StrCat(field, bound), absl::StrCat(value), "the finite numbers");
     }
@@ -179,8 +179,8 @@ absl::Status CheckBounds(const v1::Criterion& criterion, const std::string& fiel
 absl::Status CheckCriterion(const EvaluateConfig& config, const std::string& field,
                             const v1::Criterion& criterion) {
   if (criterion.claim().empty()) {
-    return InvalidField("FIELD_REQUIRED", absl::StrCat(field, ".claim"), absl::StrCat(field, ".claim: is empty"),
-                        "say in a sentence what is claimed");
+    return InvalidField("FIELD_REQUIRED", absl::StrCat(field, ".claim"),
+                        absl::StrCat(field, ".claim: is empty"), "say in a sentence what is claimed");
   }
   const EvaluateConfig::Measure measure = criterion.measure();
   if (measure == EvaluateConfig::MEASURE_UNSPECIFIED) {
@@ -201,7 +201,8 @@ absl::Status CheckCriterion(const EvaluateConfig& config, const std::string& fie
                         "remove it, or use measure: loss");
   }
   if (criterion.model().empty()) {
-    return InvalidField("FIELD_REQUIRED", absl::StrCat(field, ".model"), absl::StrCat(field, ".model: is not given"),
+    return InvalidField("FIELD_REQUIRED", absl::StrCat(field, ".model"),
+                        absl::StrCat(field, ".model: is not given"),
                         "name a job or a matrix of evaluate.models");
   }
   RETURN_IF_ERROR(CheckCriterionModel(config, absl::StrCat(field, ".model"), criterion.model()));

@@ -47,8 +47,9 @@ int Likeness(const Model& a, const Model& b) {
 }  // namespace
 
 const v1::Evaluation::Loss* FindLoss(const Model& model, absl::string_view group) {
-  const auto found = std::find_if(model.losses().begin(), model.losses().end(),
-                                  [group](const v1::Evaluation::Loss& loss) { return loss.group() == group; });
+  const auto found =
+      std::find_if(model.losses().begin(), model.losses().end(),
+                   [group](const v1::Evaluation::Loss& loss) { return loss.group() == group; });
   return found == model.losses().end() ? nullptr : &*found;
 }
 

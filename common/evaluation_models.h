@@ -1,5 +1,5 @@
-// The models of an evaluation, as criteria and counterparts look for them. Used by FinishEvaluation and Judge; pure
-// functions, thread-safe.
+// The models of an evaluation, as criteria and counterparts look for them. Used by FinishEvaluation and
+// Judge; pure functions, thread-safe.
 #ifndef CHERRY_COMMON_EVALUATION_MODELS_H_
 #define CHERRY_COMMON_EVALUATION_MODELS_H_
 
@@ -19,13 +19,14 @@ const v1::Evaluation::Loss* FindLoss(const v1::Evaluation::Model& model, absl::s
 std::optional<double> ValueOf(const v1::Evaluation::Model& model, v1::EvaluateConfig::Measure measure,
                               absl::string_view group);
 
-// Whether a criterion's name means the model: its job, its document, or its document and values joined by '-', as
-// jobs of a matrix are named. `namespace/name` means that of the namespace only.
+// Whether a criterion's name means the model: its job, its document, or its document and values joined by
+// '-', as jobs of a matrix are named. `namespace/name` means that of the namespace only.
 bool IsNamed(const v1::Evaluation::Model& model, absl::string_view name);
 
-// The index of the candidate that belongs to `model`: of its document where one is, and with most of its values in
-// the same places. -1 where none is, or several are alike.
-int MostAlike(const v1::Evaluation::Model& model, const std::vector<const v1::Evaluation::Model*>& candidates);
+// The index of the candidate that belongs to `model`: of its document where one is, and with most of its
+// values in the same places. -1 where none is, or several are alike.
+int MostAlike(const v1::Evaluation::Model& model,
+              const std::vector<const v1::Evaluation::Model*>& candidates);
 
 // The same among those of the model's seed; the only candidate is that of every model.
 int CounterpartOf(const v1::Evaluation::Model& model,

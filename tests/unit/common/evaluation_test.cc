@@ -1,4 +1,5 @@
-// What follows from measured models: recoveries, gains, summaries over seeds. The numbers are worked out by hand.
+// What follows from measured models: recoveries, gains, summaries over seeds. The numbers are worked out by
+// hand.
 #include "common/evaluation.h"
 
 #include <string>
