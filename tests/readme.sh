@@ -6,7 +6,7 @@ cd "$CHERRY_ROOT"
 export CHERRY_HOME=$(mktemp -d)
 port=$((20000 + RANDOM % 10000))
 export CHERRY_COORDINATOR=127.0.0.1:$port
-trap 'build/release/bin/cherry local stop > /dev/null 2>&1 || true; rm -rf "$CHERRY_HOME" ko-base-hf ko-small-hf' EXIT
+trap 'build/release/bin/cherry local stop > /dev/null 2>&1 || true; rm -rf "$CHERRY_HOME" ko-base-hf ko-small-hf ko-sgt.html' EXIT
 
 check_links() {
   local file target

@@ -86,6 +86,7 @@ void BuildApp(CLI::App& app, Context* context, const std::vector<Registrar>& mor
   RegisterGet(app, context);
   RegisterDescribe(app, context);
   RegisterObserve(app, context);
+  RegisterReport(app, context);
   RegisterControl(app, context);
   for (const Registrar& registrar : more) {
     registrar(app, context);

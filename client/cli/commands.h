@@ -15,6 +15,7 @@ void RegisterSubmit(CLI::App& app, Context* context);    // submit, resubmit
 void RegisterGet(CLI::App& app, Context* context);       // get
 void RegisterDescribe(CLI::App& app, Context* context);  // describe
 void RegisterObserve(CLI::App& app, Context* context);   // watch, logs, metrics, explain
+void RegisterReport(CLI::App& app, Context* context);    // report
 void RegisterControl(CLI::App& app, Context* context);   // cancel, pause, resume, worker
 void RegisterLocal(CLI::App& app, Context* context);     // local
 void RegisterAbout(CLI::App& app, Context* context);     // completion, version

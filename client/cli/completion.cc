@@ -60,7 +60,9 @@ _cherry() {
     [[ $known == *"|${sofar:+$sofar }$word|"* ]] && sofar="${sofar:+$sofar }$word"
   done
   case $previous in
-    -o|--output) choices='table wide json yaml name' ;;
+    -o|--output)
+      case $sofar in report|'checkpoint export') COMPREPLY=(); return ;; esac
+      choices='table wide json yaml name' ;;
     --home|--token-file|--tls-*) COMPREPLY=(); return ;;
     --state)
       case " ${COMP_WORDS[*]} " in
@@ -79,7 +81,7 @@ _cherry() {
     'submit '*|'data prepare '*) [[ $current == -* ]] || { COMPREPLY=(); return; } ;;
   esac
   case "$sofar" in
-    watch|logs|metrics|explain|cancel|pause|resume|resubmit|generate)
+    watch|logs|metrics|explain|report|cancel|pause|resume|resubmit|generate)
       [[ $current == -* ]] || choices="$choices $(cherry get jobs -o name --timeout 1s 2> /dev/null)" ;;
   esac
   [[ $current == -* ]] && choices="$choices @GLOBAL@"

@@ -75,7 +75,7 @@ TEST_F(CompletionTest, ZshCompletesCommandsKindsOptionsValuesAndFiles) {
   EXPECT_EQ(type("cherry local sto\\t"), "<local|stop>");
   EXPECT_EQ(type("cherry ge\\tjo\\t"), "<get|jobs>");
   // Two begin alike: as far as they do, then one more letter decides.
-  EXPECT_EQ(type("cherry re\\tm\\tko"), "<resume|ko>");
+  EXPECT_EQ(type("cherry res\\tm\\tko"), "<resume|ko>");
 }
 
 }  // namespace

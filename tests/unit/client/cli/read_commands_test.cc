@@ -194,5 +194,36 @@ TEST_F(AppTest, WorkersAreTakenOutOfServiceAndBack) {
   EXPECT_EQ(Run({"worker", "uncordon", "w1"}), 4);
 }
 
+TEST_F(AppTest, ReportWritesAPageOfTheJobAndOfWhatItNames) {
+  AddJob("ko-base", v1::Job::SUCCEEDED).set_uid("u1");
+  v1::Job& arm = AddJob("ko-sgt", v1::Job::RUNNING);
+  arm.mutable_spec()->mutable_from()->set_job("ko-base");
+  arm.mutable_spec()->mutable_sgt()->mutable_reference()->set_job("gone");
+  v1::MetricSample sample;
+  sample.set_name("loss/valid");
+  sample.set_value(4.5);
+  cluster_.samples = {sample};
+  const std::string file = directory_ + "/report.html";
+  EXPECT_EQ(Run({"report", "ko-sgt", "--output", file}), 0);
+  EXPECT_THAT(out_, AllOf(StartsWith(file), HasSubstr(": 2 jobs, ")));
+  EXPECT_THAT(*ReadFile(file),
+              AllOf(HasSubstr("<h1>Report on job ko-sgt</h1>"), HasSubstr("<strong>ko-base</strong>"),
+                    HasSubstr("from coordinator 9.9.9"), HasSubstr("Held-out loss, pretrain")));
+  // The name of the parent means another job by now.
+  arm.mutable_spec()->mutable_from()->set_job_uid("u0");
+  EXPECT_EQ(Run({"report", "ko-sgt", "--output", file}), 0);
+  EXPECT_THAT(out_, HasSubstr(": 1 job, "));
+}
+
+TEST_F(AppTest, ReportOfNobodyOrToNowhereWritesNothing) {
+  EXPECT_EQ(Run({"report", "nobody", "--output", directory_ + "/report.html"}), 4);
+  EXPECT_FALSE(Exists(directory_ + "/report.html"));
+  EXPECT_EQ(Run({"report", "nobody"}), 2);
+  EXPECT_THAT(err_, HasSubstr("--output"));
+  AddJob("ko-base", v1::Job::SUCCEEDED);
+  EXPECT_NE(Run({"report", "ko-base", "--output", directory_ + "/none/report.html"}), 0);
+  EXPECT_THAT(err_, HasSubstr("/none/report.html"));
+}
+
 }  // namespace
 }  // namespace cherry::client
