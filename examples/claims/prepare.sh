@@ -50,21 +50,23 @@ extract_texts() {
   DID='libreoffice-help-ko, anarchism, dict-gcide'
 }
 
-# part FILE PATTERN SOURCE [OPTION]: the documents of SOURCE whose names match (with -v: do not match).
+# part FILE OPTION PATTERN SOURCE COMMAND...: the documents of SOURCE whose names match (OPTION -Ev: do not match).
 part() {
-  grep "${4--E}" -e "^\{\"id\": \"$2" "$3" > "$TEXT/$1.part"
-  mv "$TEXT/$1.part" "$TEXT/$1"
+  local file=$TEXT/$1
+  grep "$2" "^\{\"id\": \"$3" "$4" | "${@:5}" > "$file.part"
+  mv "$file.part" "$file"
 }
+
+lines() { wc -l < "$TEXT/$1.jsonl"; }
 
 divide_texts() {
   LOG=$WORK/log/parts.log
   local ko=$WORK/corpus/ko/libreoffice-help.jsonl faq=$WORK/corpus/en/anarchism.jsonl
-  part ko-help.jsonl '(scalc|sbasic)/' "$ko" -Ev
-  part ko-calc.jsonl '(scalc|sbasic)/' "$ko"
-  part en-faq.jsonl 'append' "$faq" -Ev
-  part en-ref.jsonl 'append' "$faq"
-  DID="$(wc -l < "$TEXT/ko-help.jsonl") and $(wc -l < "$TEXT/ko-calc.jsonl") Korean pages, $(wc -l < "$TEXT/en-faq.jsonl") and $(
-    wc -l < "$TEXT/en-ref.jsonl") English ones"
+  part ko-help.jsonl -Ev '(scalc|sbasic)/' "$ko" cat
+  part ko-calc.jsonl -E '(scalc|sbasic)/' "$ko" cat
+  part en-faq.jsonl -Ev append "$faq" /usr/bin/python3 "$HERE/pieces.py" 6000
+  part en-ref.jsonl -E append "$faq" /usr/bin/python3 "$HERE/pieces.py" 6000
+  DID="$(lines ko-help) and $(lines ko-calc) Korean pages, $(lines en-faq) and $(lines en-ref) pieces of English ones"
 }
 
 make_dialogues() {
@@ -135,9 +137,9 @@ main() {
   phase 'texts' extract_texts
   phase 'parts of the texts' divide_texts
   phase 'dialogues' make_dialogues
-  dataset ko-help --vocab 2048 --rules ko "$TEXT/ko-help.jsonl"
+  dataset ko-help --vocab 2048 --rules ko --valid-share 0.1 "$TEXT/ko-help.jsonl"
   dataset ko-calc --tokenizer ko-help --rules ko --valid-share 0.15 "$TEXT/ko-calc.jsonl"
-  dataset en-dict --vocab 2048 --rules en --valid-share 0.01 "$WORK/corpus/en/gcide.jsonl"
+  dataset en-dict --vocab 2048 --rules en --valid-share 0.003 "$WORK/corpus/en/gcide.jsonl"
   local faq=(--tokenizer en-dict --rules en --valid-share 0.1 "$TEXT/en-faq.jsonl")
   dataset en-faq "${faq[@]}"
   dataset en-ref --tokenizer en-dict --rules en --valid-share 0.05 "$TEXT/en-ref.jsonl"
