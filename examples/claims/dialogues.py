@@ -2,8 +2,8 @@
 """SYNTHETIC dialogues in Korean and English: word problems that an assistant reasons through, slips in, and corrects.
 
 Real help text has next to no corrections (docs/claims.md, row 6), so this text is made. Nobody said any of it. Every
-line is marked `"synthetic": true`; the same arguments give the same bytes. What is last said of a number is right: wrong
-steps are there only where the very next sentence takes them back. One JSON object a line:
+line is marked `"synthetic": true`; the same arguments give the same bytes. What is last said of a number is right:
+wrong steps are there only where the very next sentence takes them back. One JSON object a line:
 
   {"id": "synthetic-ko-1-0000017", "synthetic": true, "messages": [{"role": "user", "content": ...}, ...]}
 
@@ -17,16 +17,16 @@ import sys
 from typing import NamedTuple
 
 NAMES = {
-    "en": "Olivia Noah Amelia Liam Harper Ethan Chloe Mason Ruby Oscar Hazel Felix Iris Hugo Nora Simon Clara Jonas Edith "
-          "Victor Alma Bruno Dora Elias Frida Gustav Helen Ivan Julia Karl Laura Milan Nina Otto Paula Ralph Sofia Tomas "
-          "Ursula Walter".split(),
+    "en": "Olivia Noah Amelia Liam Harper Ethan Chloe Mason Ruby Oscar Hazel Felix Iris Hugo Nora Simon Clara Jonas "
+          "Edith Victor Alma Bruno Dora Elias Frida Gustav Helen Ivan Julia Karl Laura Milan Nina Otto Paula Ralph "
+          "Sofia Tomas Ursula Walter".split(),
     "ko": "민수 지우 서연 도윤 하준 예은 시우 수아 지호 하은 주원 다은 건우 채원 현우 유나 준서 소율 은우 가은 태현 나연 승민 "
           "보라 재훈 미경 동욱 혜진 상철 영희 경수 순자 진호 은주 성민 정아 병철 선영 광수 해인".split(),
 }
 # Things: in Korean with their counter, in English in the plural.
 THINGS = {
-    "en": "notebooks pencils apples stickers candles cups postcards lamps tickets magnets brushes bottles ribbons puzzles "
-          "plates seeds shells marbles books pears towels buttons spoons keys".split(),
+    "en": "notebooks pencils apples stickers candles cups postcards lamps tickets magnets brushes bottles ribbons "
+          "puzzles plates seeds shells marbles books pears towels buttons spoons keys".split(),
     "ko": "공책:권 연필:자루 사과:개 스티커:장 양초:개 컵:개 엽서:장 전등:개 표:장 자석:개 붓:자루 물병:개 리본:개 퍼즐:개 접시:장 "
           "씨앗:개 조개:개 구슬:개 책:권 배:개 수건:장 단추:개 숟가락:개 열쇠:개".split(),
 }
@@ -113,10 +113,12 @@ class Teller:
         if self.ko:
             return Problem([f"{josa(self.who, '은/는')} {self.place}에서 {self.thing} {self.count(n)}, "
                             f"{self.thing2} {josa(self.count(m, self.counter2), '을/를')} 샀습니다.",
-                            f"{josa(self.thing, '은/는')} 한 {self.counter}에 {p}원, {josa(self.thing2, '은/는')} 한 {self.counter2}에 {q}원입니다."],
+                            f"{josa(self.thing, '은/는')} 한 {self.counter}에 {p}원, "
+                            f"{josa(self.thing2, '은/는')} 한 {self.counter2}에 {q}원입니다."],
                            "모두 얼마를 냈습니까?", steps, "낸 돈은 모두")
         return Problem([f"{self.who} bought {n} {self.thing} and {m} {self.thing2} at {self.place}.",
-                        f"The {self.thing} cost {amount(p, 'dollars')} each and the {self.thing2} {amount(q, 'dollars')} each."],
+                        f"The {self.thing} cost {amount(p, 'dollars')} each and the {self.thing2} "
+                        f"{amount(q, 'dollars')} each."],
                        "How much was that in all?", steps, "the total is")
 
     def share(self):
@@ -135,7 +137,8 @@ class Teller:
                             f"이것을 {friends}명이 똑같이 나눕니다."], f"한 명이 {self.thing} 몇 {josa(self.counter, '을/를')} 받습니까?",
                            steps, "한 명이 받는 것은")
         return Problem([f"{self.who} has {packs} boxes of {inside} {self.thing} each.",
-                        f"They are shared equally among {friends} people."], f"How many {self.thing} does each person get?",
+                        f"They are shared equally among {friends} people."],
+                       f"How many {self.thing} does each person get?",
                        steps, "each person gets")
 
     def trip(self):
@@ -158,7 +161,8 @@ class Teller:
                 [f"{n} {self.thing} at {amount(p, 'dollars')} are bought", f"{self.who} gave {given} dollars"])
         steps = [Step(n, "×", p, whys[0], self.money), Step(given, "-", n * p, whys[1], self.money)]
         if self.ko:
-            return Problem([f"{josa(self.who, '이/가')} 한 {self.counter}에 {p}원인 {josa(self.thing, '을/를')} {self.count(n)} 사고 {given}원을 냈습니다."],
+            return Problem([f"{josa(self.who, '이/가')} 한 {self.counter}에 {p}원인 {josa(self.thing, '을/를')} "
+                            f"{self.count(n)} 사고 {given}원을 냈습니다."],
                            "거스름돈은 얼마입니까?", steps, "거스름돈은")
         return Problem([f"{self.who} paid for {n} {self.thing} at {amount(p, 'dollars')} each with {given} dollars."],
                        "How much change is due?", steps, "the change is")
@@ -193,7 +197,8 @@ class Teller:
         percent, base = self.rng.choice([5, 10, 15, 20, 25, 30, 35, 40, 45, 60]), self.rng.randint(2, 48)
         price = base * 20 * (50 if self.ko else 1)
         whys = ([f"할인율이 {percent}%이", "백으로 나누어야 하", "할인은 값에서 빼야 하"] if self.ko else
-                [f"the discount is {percent}% of the price", "a percentage is a part of 100", "a discount is taken off"])
+                [f"the discount is {percent}% of the price", "a percentage is a part of 100",
+                 "a discount is taken off"])
         steps = [Step(price, "×", percent, whys[0], ""), Step(price * percent, "÷", 100, whys[1], self.money)]
         steps.append(Step(price, "-", steps[1].result, whys[2], self.money))
         if self.ko:
@@ -206,14 +211,16 @@ class Teller:
         wide, long, cost = self.rng.randint(3, 45), self.rng.randint(3, 60), self.price(2, 19)
         metre = "미터" if self.ko else "meters"
         whys = (["가로와 세로를 더해야 하", "마주 보는 변이 두 개씩이", f"1미터에 {cost}원이"] if self.ko else
-                ["one long and one short side go together", "each side is there twice", f"one meter costs {amount(cost, 'dollars')}"])
+                ["one long and one short side go together", "each side is there twice",
+                 f"one meter costs {amount(cost, 'dollars')}"])
         steps = [Step(wide, "+", long, whys[0], metre), Step(wide + long, "×", 2, whys[1], metre)]
         steps.append(Step(steps[1].result, "×", cost, whys[2], self.money))
         if self.ko:
             return Problem([f"{self.place} 뒤의 밭은 가로 {wide}미터, 세로 {long}미터입니다.", f"울타리는 1미터에 {cost}원입니다."],
                            "밭을 두르는 울타리 값은 얼마입니까?", steps, "울타리 값은")
         return Problem([f"The field behind {self.place} is {wide} meters wide and {long} meters long.",
-                        f"A fence costs {amount(cost, 'dollars')} a meter."], "What does a fence around it cost?", steps, "the fence costs")
+                        f"A fence costs {amount(cost, 'dollars')} a meter."], "What does a fence around it cost?",
+                       steps, "the fence costs")
 
     def average(self):
         x, y, mean = self.rng.randint(40, 99), self.rng.randint(40, 99), self.rng.randint(50, 95)
@@ -223,10 +230,12 @@ class Teller:
         unit = "점" if self.ko else "points"
         whys = (["첫 두 점수를 더해야 하", f"세 번째 점수가 {z}점이", "시험이 세 번이"] if self.ko else
                 ["the first two results come first", f"the third result is {z} points", "there were 3 tests"])
-        steps = [Step(x, "+", y, whys[0], unit), Step(x + y, "+", z, whys[1], unit), Step(x + y + z, "÷", 3, whys[2], unit)]
+        steps = [Step(x, "+", y, whys[0], unit), Step(x + y, "+", z, whys[1], unit),
+                 Step(x + y + z, "÷", 3, whys[2], unit)]
         if self.ko:
             return Problem([f"{josa(self.who, '은/는')} 시험에서 {x}점, {y}점, {z}점을 받았습니다."], "평균은 몇 점입니까?", steps, "평균은")
-        return Problem([f"{self.who} got {x}, {y} and {z} points in three tests."], "What is the average?", steps, "the average is")
+        return Problem([f"{self.who} got {x}, {y} and {z} points in three tests."], "What is the average?", steps,
+                       "the average is")
 
     def stock(self):
         rows, each = self.rng.randint(3, 25), self.rng.randint(4, 40)
@@ -249,24 +258,32 @@ class Teller:
         hours, wage = self.rng.randint(3, 45), self.price(9, 140 if self.ko else 40)
         rent = self.rng.randint(1, hours * wage // (100 if self.ko else 1) - 1) * (100 if self.ko else 1)
         whys = ([f"시간당 {wage}원이", f"방값이 {rent}원이"] if self.ko else
-                [f"every one of the {hours} hours is paid with {amount(wage, 'dollars')}", f"the rent is {amount(rent, 'dollars')}"])
+                [f"every one of the {hours} hours is paid with {amount(wage, 'dollars')}",
+                 f"the rent is {amount(rent, 'dollars')}"])
         steps = [Step(hours, "×", wage, whys[0], self.money), Step(hours * wage, "-", rent, whys[1], self.money)]
         if self.ko:
-            return Problem([f"{josa(self.who, '은/는')} {self.place}에서 {hours}시간 일하고 시간당 {wage}원을 받습니다.", f"방값 {rent}원을 냅니다."],
+            return Problem([f"{josa(self.who, '은/는')} {self.place}에서 {hours}시간 일하고 시간당 {wage}원을 받습니다.",
+                            f"방값 {rent}원을 냅니다."],
                            "남는 돈은 얼마입니까?", steps, "남는 돈은")
-        return Problem([f"{self.who} works {hours} hours at {self.place} for {amount(wage, 'dollars')} an hour and pays {amount(rent, 'dollars')} of rent."],
+        return Problem([f"{self.who} works {hours} hours at {self.place} for {amount(wage, 'dollars')} an hour "
+                        f"and pays {amount(rent, 'dollars')} of rent."],
                        "How much is left?", steps, "what is left is")
 
     def tank(self):
-        leak, hours, left, filled = self.rng.randint(2, 30), self.rng.randint(2, 24), self.rng.randint(3, 300), self.rng.randint(2, 90)
+        leak, hours = self.rng.randint(2, 30), self.rng.randint(2, 24)
+        left, filled = self.rng.randint(3, 300), self.rng.randint(2, 90)
         full, unit = leak * hours + left, "리터" if self.ko else "liters"
         whys = ([f"한 시간에 {leak}리터씩 {hours}시간 동안 새", f"처음에 {full}리터이", f"{filled}리터를 더 부으니 더해야 하"] if self.ko else
-                [f"{leak} liters run out in each of {hours} hours", f"the tank held {full} liters", f"{filled} liters are poured in"])
-        steps = [Step(leak, "×", hours, whys[0], unit), Step(full, "-", leak * hours, whys[1], unit), Step(left, "+", filled, whys[2], unit)]
+                [f"{leak} liters run out in each of {hours} hours", f"the tank held {full} liters",
+                 f"{filled} liters are poured in"])
+        steps = [Step(leak, "×", hours, whys[0], unit), Step(full, "-", leak * hours, whys[1], unit),
+                 Step(left, "+", filled, whys[2], unit)]
         if self.ko:
-            return Problem([f"물통에 물이 {full}리터 있는데 한 시간에 {leak}리터씩 샙니다.", f"{hours}시간 뒤에 {josa(self.who, '이/가')} {filled}리터를 부었습니다."],
+            return Problem([f"물통에 물이 {full}리터 있는데 한 시간에 {leak}리터씩 샙니다.",
+                            f"{hours}시간 뒤에 {josa(self.who, '이/가')} {filled}리터를 부었습니다."],
                            "물은 몇 리터입니까?", steps, "물은")
-        return Problem([f"A tank of {full} liters loses {leak} liters an hour.", f"After {hours} hours {self.who} pours in {filled} liters."],
+        return Problem([f"A tank of {full} liters loses {leak} liters an hour.",
+                        f"After {hours} hours {self.who} pours in {filled} liters."],
                        "How much water is in it?", steps, "the tank holds")
 
     def calendar(self):
@@ -280,7 +297,8 @@ class Teller:
         if self.ko:
             return Problem([f"오늘은 {now}이고, {self.who}의 잔치는 {days}일 뒤입니다."], "잔치는 무슨 요일입니까?", steps,
                            f"{now}에서 {rest}일이 지난 {then}이고, 남는 날은")
-        return Problem([f"Today is {now}, and the party of {self.who} is in {days} days."], "On which day of the week is it?", steps,
+        return Problem([f"Today is {now}, and the party of {self.who} is in {days} days."],
+                       "On which day of the week is it?", steps,
                        f"the party is on {then}, and the days beyond whole weeks are")
 
     def seats(self):
@@ -293,9 +311,11 @@ class Teller:
         steps = [Step(buses, "×", seats, whys[0], unit), Step(buses * seats, "-", empty, whys[1], unit)]
         steps.append(Step(steps[1].result, "-", adults, whys[2], unit))
         if self.ko:
-            return Problem([f"자리가 {seats}개인 버스 {buses}대가 {self.place}에 왔고, 빈자리는 모두 {empty}개였습니다.", f"어른은 {adults}명이었습니다."],
+            return Problem([f"자리가 {seats}개인 버스 {buses}대가 {self.place}에 왔고, 빈자리는 모두 {empty}개였습니다.",
+                            f"어른은 {adults}명이었습니다."],
                            "어린이는 몇 명입니까?", steps, "어린이는")
-        return Problem([f"{buses} buses with {seats} seats each came to {self.place}, with {empty} seats empty.", f"There were {adults} adults."],
+        return Problem([f"{buses} buses with {seats} seats each came to {self.place}, with {empty} seats empty.",
+                        f"There were {adults} adults."],
                        "How many children came?", steps, "the children are")
 
 
@@ -303,20 +323,23 @@ TOPICS = {"start": ["shop", "share", "trip", "change", "reading", "ages"],
           "arms": ["discount", "fence", "average", "stock", "wages", "tank", "calendar", "seats"]}
 
 ASKED = {
-    "en": ["{p}", "Can you help me? {p}", "I am stuck on this one. {p}", "{p} Please show the steps.", "Here is a problem. {p}",
+    "en": ["{p}", "Can you help me? {p}", "I am stuck on this one. {p}", "{p} Please show the steps.",
+           "Here is a problem. {p}",
            "My homework says: {p}", "{p} How do you know?", "A short one for you. {p}", "{p} Explain it to me."],
     "ko": ["{p}", "도와주세요. {p}", "이 문제가 어렵습니다. {p}", "{p} 풀이도 보여 주세요.", "문제가 하나 있습니다. {p}", "숙제입니다. {p}",
            "{p} 어떻게 알 수 있습니까?", "짧은 문제입니다. {p}", "{p} 설명해 주세요."],
 }
 OPENINGS = {
-    "en": ["", "", "", "Let us go step by step.", "I will work it out.", "There are {n} steps.", "We can do this in order.",
+    "en": ["", "", "", "Let us go step by step.", "I will work it out.", "There are {n} steps.",
+           "We can do this in order.",
            "Here is how I see it.", "Good question."],
     "ko": ["", "", "", "차례대로 풀어 보겠습니다.", "하나씩 계산하겠습니다.", "{n}단계로 풀 수 있습니다.", "순서를 정해서 봅시다.",
            "이렇게 생각합니다.", "좋은 질문입니다."],
 }
 # {x} the two numbers and what is done with them, {r} what comes out, with its unit.
 STEPS = {
-    "en": ["Because {w}, {x} = {r}.", "Since {w}, we take {x} and get {r}.", "We know that {w}, and therefore {x} = {r}.",
+    "en": ["Because {w}, {x} = {r}.", "Since {w}, we take {x} and get {r}.",
+           "We know that {w}, and therefore {x} = {r}.",
            "If {w}, then {x} gives {r}.", "As {w}, the next number is {x} = {r}.", "Note that {w}; thus {x} = {r}.",
            "{W}, which means {x}, or {r}.", "{W}. Hence {x} = {r}.", "{W}, so {x} makes {r}."],
     "ko": ["{w}므로 {x} = {r}입니다.", "{w}기 때문에 {x}, 즉 {r}입니다.", "{w}니까 {x} = {r}입니다.", "{w}면 {x} = {r}입니다.",
@@ -326,9 +349,12 @@ STEPS = {
 FIRST = {"en": ["First, ", "", ""], "ko": ["먼저 ", "", ""]}
 # After a wrong number {v}: what takes it back. The markers are those of the rules (client/data/rules).
 SLIPS = {
-    "en": ["Wait, {x} is {r}, not {v}.", "No, that is wrong: {x} = {r}.", "Actually, {x} is {r}.", "Hmm, {v} cannot be right. It is {r}.",
-           "Let me check: {x} = {r}, not {v}.", "On second thought, it is {r}, since {x} is {r}.", "Correction: {x} = {r}.",
-           "My mistake: the right number is {r}.", "Wait, I went wrong there. {x} = {r}.", "Let me double-check. {x} makes {r}, not {v}.",
+    "en": ["Wait, {x} is {r}, not {v}.", "No, that is wrong: {x} = {r}.", "Actually, {x} is {r}.",
+           "Hmm, {v} cannot be right. It is {r}.",
+           "Let me check: {x} = {r}, not {v}.", "On second thought, it is {r}, since {x} is {r}.",
+           "Correction: {x} = {r}.",
+           "My mistake: the right number is {r}.", "Wait, I went wrong there. {x} = {r}.",
+           "Let me double-check. {x} makes {r}, not {v}.",
            "Actually, I counted badly; it is {r}.", "Mistake! {x} = {r}."],
     "ko": ["잠깐, {x}{t} {v}{n} 아니라 {r}입니다.", "아니, {x} = {r}입니다.", "다시 계산해 보면 {x} = {r}입니다.", "정정합니다. {x} = {r}입니다.",
            "실수했습니다. {v}{n} 아니라 {r}입니다.", "틀렸습니다. 맞는 값은 {r}입니다.", "사실은 {x} = {r}입니다.",
@@ -344,7 +370,8 @@ DETOURS = {
            "다시 생각해 보면 {w}므로 {x} = {r}입니다.", "오히려 {x}{l} 계산해야 하고 {r}입니다."],
 }
 ENDS = {
-    "en": ["Therefore {a} {r}.", "Finally, {a} {r}.", "So {a} {r}.", "The result: {a} {r}.", "In short, {a} {r}.", "Thus {a} {r}."],
+    "en": ["Therefore {a} {r}.", "Finally, {a} {r}.", "So {a} {r}.", "The result: {a} {r}.", "In short, {a} {r}.",
+           "Thus {a} {r}."],
     "ko": ["따라서 {a} {r}입니다.", "그러므로 {a} {r}입니다.", "결국 {a} {r}입니다.", "그래서 {a} {r}입니다.", "답: {a} {r}입니다.",
            "마지막으로 정리하면, {a} {r}입니다."],
 }
@@ -401,7 +428,8 @@ def solution(rng, language, problem):
         detours = [other for other in others if other.result != step.result]
         if fate < 0.22:  # A slip, taken back.
             value = wrong_value(rng, step)
-            said += [begin(head, slipped(pattern, language, step, value)), filled(rng.choice(SLIPS[language]), language, step, value)]
+            said += [begin(head, slipped(pattern, language, step, value)),
+                     filled(rng.choice(SLIPS[language]), language, step, value)]
         elif fate < 0.32 and detours:  # The wrong thing to do with the numbers, taken back.
             detour = rng.choice(detours)
             said += [rough(rng, language, detour), filled(rng.choice(DETOURS[language]), language, step)]
@@ -445,7 +473,8 @@ def dialogue(rng, language, topic):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--topics", choices=sorted(TOPICS), required=True, help="those of the start model, or those of the arms")
+    parser.add_argument("--topics", choices=sorted(TOPICS), required=True,
+                        help="those of the start model, or those of the arms")
     parser.add_argument("--count", type=int, required=True, help="dialogues, half in each language")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

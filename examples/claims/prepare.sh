@@ -143,7 +143,7 @@ main() {
   local faq=(--tokenizer en-dict --rules en --valid-share 0.1 "$TEXT/en-faq.jsonl")
   dataset en-faq "${faq[@]}"
   dataset en-ref --tokenizer en-dict --rules en --valid-share 0.05 "$TEXT/en-ref.jsonl"
-  # The ladder of row 5. k-let:3 is refused where a split is too short: at --valid-share 0.05 of this text.
+  # The ladder of row 5. k-let:3 is refused where a split is too short: at --valid-share 0.03 of this text.
   dataset en-faq-sentences "${faq[@]}" --control sentences
   dataset en-faq-k3 "${faq[@]}" --control k-let:3
   dataset en-faq-k2 "${faq[@]}" --control k-let:2
