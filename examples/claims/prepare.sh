@@ -114,7 +114,7 @@ submit_starts() {
     state=$(field "$job" state || true)
     case $state in
       SUCCEEDED) if [ "$(field "$job" steps)" = "$steps" ]; then continue; fi ;;
-      PENDING | STARTING | RUNNING | PAUSED) continue ;;
+      PENDING | STARTING | RUNNING | PAUSED | BACKOFF) continue ;;
     esac
     cherry submit "$HERE/start/$name.yaml" --set train.steps="$steps" >> "$LOG" 2>&1 ||
       fail "$name was not taken" "see the log"
