@@ -132,6 +132,7 @@ std::string ManifestToJson(const Manifest& manifest) {
   json["epoch"] = manifest.epoch;
   json["step"] = manifest.step;
   json["tokens"] = manifest.tokens;
+  json["supervised_tokens"] = manifest.supervised_tokens;
   json["sample_cursor"] = manifest.sample_cursor;
   json["world_size"] = manifest.world_size;
   json["threads_per_rank"] = manifest.threads_per_rank;
@@ -171,6 +172,9 @@ absl::StatusOr<Manifest> ManifestFromJson(absl::string_view text) {
   RETURN_IF_ERROR(Read(json, "epoch", &manifest.epoch));
   RETURN_IF_ERROR(Read(json, "step", &manifest.step));
   RETURN_IF_ERROR(Read(json, "tokens", &manifest.tokens));
+  if (json.contains("supervised_tokens")) {  // Written since there are evaluations.
+    RETURN_IF_ERROR(Read(json, "supervised_tokens", &manifest.supervised_tokens));
+  }
   RETURN_IF_ERROR(Read(json, "sample_cursor", &manifest.sample_cursor));
   RETURN_IF_ERROR(Read(json, "world_size", &manifest.world_size));
   RETURN_IF_ERROR(Read(json, "threads_per_rank", &manifest.threads_per_rank));

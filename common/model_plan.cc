@@ -160,7 +160,8 @@ int64_t CountTrunk(const ModelShape& shape, int64_t ffns) {
          LoopParameters(shape) + Routers(shape);
 }
 
-int64_t GateParameters(const ModelShape& shape) { return shape.experts * shape.dim; }
+// A row and a bias for each model.
+int64_t GateParameters(const ModelShape& shape) { return shape.experts * (shape.dim + 1); }
 
 }  // namespace
 
@@ -298,7 +299,7 @@ int64_t CountActiveParameters(const ModelShape& shape) {
 double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
   if (shape.routes_tokens()) {
     return static_cast<double>(shape.experts) * FlopsPerToken(ExpertShape(shape), sequence_length) +
-           6.0 * static_cast<double>(GateParameters(shape));
+           6.0 * static_cast<double>(shape.experts * shape.dim);
   }
   const auto layers = static_cast<int64_t>(VisitsOf(shape).size());
   const int64_t ffns = shape.routes_ffn() ? shape.top_k : 1;

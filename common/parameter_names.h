@@ -35,6 +35,7 @@ bool IsChainName(absl::string_view name);
 // Of whole models that are mixed by token: what stands before each one's names, and the gate.
 std::string ModelPrefix(int64_t expert);
 inline constexpr char kGateName[] = "gate.weight";
+inline constexpr char kGateBiasName[] = "gate.load_bias.weight";
 
 }  // namespace cherry
 

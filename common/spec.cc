@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/evaluation.h"
 #include "common/ids.h"
 #include "common/model_plan.h"
 #include "common/spec_checks.h"
@@ -20,11 +21,6 @@ absl::Status CheckIdentity(const v1::JobSpec& spec) {
   if (spec.kind() == v1::JobSpec::KIND_UNSPECIFIED) {
     return InvalidField("FIELD_REQUIRED", "kind", "kind: is not given",
                         "use one of pretrain, sgt, compress, fuse, evaluate");
-  }
-  if (spec.kind() == v1::JobSpec::FUSE || spec.kind() == v1::JobSpec::EVALUATE) {
-    return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
-                 absl::StrCat("kind: this version does not run ", v1::JobSpec::Kind_Name(spec.kind())),
-                 "use pretrain, sgt or compress");
   }
   if (spec.has_matrix()) {
     return Error(absl::StatusCode::kUnimplemented, "MATRIX_NOT_SUPPORTED", "matrix",
@@ -58,10 +54,18 @@ absl::Status CheckIdentity(const v1::JobSpec& spec) {
 absl::Status CheckSections(const v1::JobSpec& spec) {
   const bool sgt = spec.kind() == v1::JobSpec::SGT;
   const bool compress = spec.kind() == v1::JobSpec::COMPRESS;
+  const bool fuse = spec.kind() == v1::JobSpec::FUSE;
+  const bool evaluate = spec.kind() == v1::JobSpec::EVALUATE;
+  const bool model = compress || fuse || evaluate;  // It follows from others.
   const std::pair<const char*, bool> foreign[] = {
-      {"sgt", spec.has_sgt() && !sgt},         {"compress", spec.has_compress() && !compress},
-      {"experts", spec.experts_size() > 0},    {"fuse", spec.has_fuse()},
-      {"multi_token", spec.has_multi_token()}, {"evaluate", spec.has_evaluate()}};
+      {"sgt", spec.has_sgt() && !sgt},
+      {"compress", spec.has_compress() && !compress},
+      {"experts", spec.experts_size() > 0 && !fuse},
+      {"fuse", spec.has_fuse() && !fuse},
+      {"multi_token", spec.has_multi_token() && (compress || evaluate)},
+      {"evaluate", spec.has_evaluate() && !evaluate},
+      {"from", spec.has_from() && (fuse || evaluate)},
+      {"continue", spec.has_continue_() && (fuse || evaluate)}};
   for (const auto& [field, present] : foreign) {
     if (present) {
       return InvalidField(
@@ -70,6 +74,13 @@ absl::Status CheckSections(const v1::JobSpec& spec) {
                        " has no such section"),
           absl::StrCat("remove it, or change kind"));
     }
+  }
+  if (fuse) {
+    // Before the data that follow from them.
+    RETURN_IF_ERROR(CheckInteger("experts (number of)", spec.experts_size(), kFewestExperts, kMostExperts));
+  }
+  if (evaluate) {
+    RETURN_IF_ERROR(CheckEvaluate(spec.evaluate()));
   }
   if ((sgt || compress) && !spec.has_from() && !spec.has_continue_()) {
     return InvalidField("FIELD_REQUIRED", "from", "from: this kind starts from a trained model",
@@ -80,9 +91,9 @@ absl::Status CheckSections(const v1::JobSpec& spec) {
                         "continue: compression does not go on: its stages are over",
                         "start from its model: kind: pretrain or sgt with from");
   }
-  if (compress && spec.has_model()) {
-    return InvalidField("FIELD_NOT_ALLOWED", "model", "model: what compress makes follows from its parent",
-                        "remove it; compress.layers gives the number of layers");
+  if (model && spec.has_model()) {
+    return InvalidField("FIELD_NOT_ALLOWED", "model", "model: follows from the models that this kind reads",
+                        compress ? "remove it; compress.layers gives the number of layers" : "remove it");
   }
   if (spec.has_from() && spec.has_continue_()) {
     return InvalidField("FIELD_NOT_ALLOWED", "continue", "continue: is given together with from",
@@ -213,7 +224,9 @@ absl::Status ResolveModelSection(const SpecContext& context, v1::JobSpec* spec) 
     }
     merged.MergeFrom(given);
     merged.clear_preset();
-    ASSIGN_OR_RETURN(const ModelShape parent, ResolveModel(*context.parent_model, 0));
+    merged.clear_token_chain();
+    ASSIGN_OR_RETURN(ModelShape parent, ResolveModel(*context.parent_model, 0));
+    parent.token_chain = false;  // It is not part of what a model is: see multi_token.
     ASSIGN_OR_RETURN(const ModelShape wanted, ResolveModel(merged, vocab));
     if (!spec->model().has_like() &&
         ToConfig(parent).SerializeAsString() != ToConfig(wanted).SerializeAsString()) {
@@ -232,7 +245,17 @@ absl::Status ResolveModelSection(const SpecContext& context, v1::JobSpec* spec) 
 
 // Recomputing a layer takes its gradient in a backward of its own, once for each visit.
 absl::Status CheckRecompute(const v1::JobSpec& spec) {
-  if (spec.model().schedule().empty() || spec.train().activation_checkpoint() != v1::TrainConfig::FULL) {
+  if (spec.train().activation_checkpoint() != v1::TrainConfig::FULL) {
+    return absl::OkStatus();
+  }
+  if (spec.model().experts() > 0) {
+    return InvalidField(
+        "FIELD_NOT_ALLOWED", "train.activation_checkpoint",
+        "train.activation_checkpoint: full is not possible with experts: their loads would be "
+        "counted while gradients are computed",
+        "leave it out");
+  }
+  if (spec.model().schedule().empty()) {
     return absl::OkStatus();
   }
   return InvalidField(
@@ -265,6 +288,19 @@ absl::Status ResolveRest(v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
+absl::Status ResolveModelOfKind(const SpecContext& context, v1::JobSpec* spec) {
+  switch (spec->kind()) {
+    case v1::JobSpec::COMPRESS:
+      return ResolveCompress(context, spec);
+    case v1::JobSpec::FUSE:
+      return ResolveFuse(context, spec);
+    case v1::JobSpec::EVALUATE:
+      return ResolveEvaluate(context, spec);
+    default:
+      return ResolveModelSection(context, spec);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecContext& context) {
@@ -278,11 +314,8 @@ absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecConte
   RETURN_IF_ERROR(ResolveTrain(resolved.mutable_train()));
   RETURN_IF_ERROR(CheckBatch(resolved));
   RETURN_IF_ERROR(ResolveData(context, &resolved));
-  if (resolved.kind() == v1::JobSpec::COMPRESS) {
-    RETURN_IF_ERROR(ResolveCompress(context, &resolved));
-  } else {
-    RETURN_IF_ERROR(ResolveModelSection(context, &resolved));
-  }
+  RETURN_IF_ERROR(ResolveModelOfKind(context, &resolved));
+  RETURN_IF_ERROR(ResolveMultiToken(context, &resolved));
   RETURN_IF_ERROR(CheckRecompute(resolved));
   if (resolved.kind() == v1::JobSpec::SGT) {
     RETURN_IF_ERROR(ResolveSgt(context, &resolved));

@@ -4,6 +4,7 @@
 #ifndef CHERRY_COMMON_SPEC_H_
 #define CHERRY_COMMON_SPEC_H_
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,14 @@
 #include "cherry/v1/resources.pb.h"
 
 namespace cherry {
+
+// What is known of one of a fusion's experts.
+struct ExpertSource {
+  v1::ModelConfig model;
+  std::string train;                  // Its data.train.
+  const v1::Dataset* data = nullptr;  // The first of it; null when it is not registered any more.
+  std::set<std::string> lineage;      // Uids of the job and of all that it descends from.
+};
 
 struct SpecContext {
   // The datasets behind the parts of data.train and of data.valid, in their order; null where one is not
@@ -27,6 +36,7 @@ struct SpecContext {
   // Training data of those two jobs; null where there is none, or it is not registered any more.
   const v1::Dataset* parent_data = nullptr;
   const v1::Dataset* reference_data = nullptr;
+  std::vector<ExpertSource> experts;  // In the order of the spec's.
 };
 
 // Returns the spec with every default filled in, or the first thing that is wrong with it: names, ranges,

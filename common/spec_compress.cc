@@ -99,7 +99,12 @@ absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec) {
   }
   RETURN_IF_ERROR(CheckUnroll(compress->unroll(), compress->layers()));
   RETURN_IF_ERROR(ResolveRecover(parent, compress->layers(), compress->mutable_recover()));
+  if (parent.experts > 0) {
+    return InvalidField("MODEL_MISMATCH", "from", "from: the model is a mixture of experts",
+                        "compress the models that it was made of");
+  }
   ModelShape made = parent;
+  made.token_chain = false;
   made.layers = compress->layers();
   made.schedule = compress->unroll().schedule();
   made.serveable = compress->unroll().serveable();

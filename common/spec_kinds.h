@@ -8,6 +8,9 @@
 
 namespace cherry {
 
+inline constexpr int kFewestExperts = 2;
+inline constexpr int kMostExperts = 8;
+
 // Selectors that look at the model's losses or outputs of all rows before they choose.
 bool ScoresAllRows(v1::SgtConfig::Selector selector);
 // Selectors that choose among the tokens that the rules have labelled.
@@ -24,6 +27,17 @@ absl::Status ResolveSgt(const SpecContext& context, v1::JobSpec* spec);
 // The model that compress makes of its parent's, and everything that can be said about it before the rest is
 // resolved: fills in and checks spec->compress(), and sets spec->model(). REQUIRES: context.parent_model.
 absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec);
+
+// The model that fuse makes of its experts: fills in and checks spec->fuse(), and sets spec->model().
+//   REQUIRES: spec->data() is resolved
+absl::Status ResolveFuse(const SpecContext& context, v1::JobSpec* spec);
+
+// Fills in and checks spec->multi_token(), and sets model.token_chain accordingly. REQUIRES: spec->model() is
+// resolved.
+absl::Status ResolveMultiToken(const SpecContext& context, v1::JobSpec* spec);
+
+// evaluate: what it measures, by default losses, recovery and parameters; the model is the baseline's.
+absl::Status ResolveEvaluate(const SpecContext& context, v1::JobSpec* spec);
 
 }  // namespace cherry
 

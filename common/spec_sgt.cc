@@ -141,6 +141,11 @@ bool NeedsReference(SgtConfig::Selector selector) {
 }
 
 absl::Status ResolveSgt(const SpecContext& context, v1::JobSpec* spec) {
+  if (spec->model().experts() > 0 && spec->model().routing() == v1::FuseConfig::TOKEN) {
+    return InvalidField("MODEL_MISMATCH", "from",
+                        "from: a mixture by token has no head of its own to select rows for",
+                        "start from a single model, or from a mixture with routing: ffn");
+  }
   FillIn(spec->mutable_sgt());
   RETURN_IF_ERROR(CheckRanges(spec->sgt()));
   RETURN_IF_ERROR(CheckReference(context, *spec));

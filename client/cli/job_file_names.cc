@@ -271,7 +271,11 @@ std::string NearestShort(absl::string_view word, const std::vector<std::string>&
 }  // namespace
 
 bool IsOutputOnly(const FieldDescriptor& field) {
-  return field.containing_type() == v1::SourceRef::descriptor() && field.name() == "job_uid";
+  const Descriptor* const type = field.containing_type();
+  return (type == v1::SourceRef::descriptor() && field.name() == "job_uid") ||
+         (type == v1::ModelConfig::descriptor() && field.name() == "token_chain") ||
+         (type == v1::EvaluateConfig::descriptor() &&
+          (field.name() == "baselines" || field.name() == "starts"));
 }
 
 std::vector<std::string> EnumValues(const google::protobuf::EnumDescriptor& type) {

@@ -21,7 +21,9 @@ bool AllRanksSucceeded(const Attempt& attempt) {
 
 // Sets the attempt's cause, and a failure where there is none but should be one.
 void DecideCause(const JobEntry& entry, Attempt* attempt) {
-  if (AllRanksSucceeded(*attempt) && HasFinal(entry)) {
+  const bool measures = entry.job().resolved().kind() == v1::JobSpec::EVALUATE;
+  const bool complete = measures ? entry.job().has_evaluation() : HasFinal(entry);
+  if (AllRanksSucceeded(*attempt) && complete) {
     attempt->set_cause(v1::CAUSE_SUCCEEDED);
     attempt->clear_failure();
   } else if (attempt->has_failure()) {

@@ -40,6 +40,18 @@ void AddDatasets(const State& state, const v1::DataConfig& data, v1::StartAttemp
   }
 }
 
+// What an evaluation has to know about its models beside their weights.
+void AddJobs(const State& state, v1::StartAttempt* start) {
+  for (v1::JobInput& input : *start->mutable_inputs()) {
+    const auto found = state.jobs.find(input.checkpoint().job_uid());
+    if (found != state.jobs.end()) {
+      *input.mutable_job() = found->second.job();
+      input.mutable_job()->clear_attempts();
+      input.mutable_job()->clear_evaluation();
+    }
+  }
+}
+
 // How the ranks of a STOPPING attempt are asked: kept in the stop reason, so that a restart repeats it alike.
 bool StopsWithCheckpoint(const Attempt& attempt) {
   return attempt.stop_with_checkpoint() && attempt.stop_reason() != Attempt::LOST_RANK;
@@ -107,6 +119,9 @@ v1::CoordinatorMessage StartDirective(const State& state, const JobEntry& entry,
     *start->mutable_from() = entry.record.source();
   }
   *start->mutable_inputs() = entry.record.inputs();
+  if (spec.kind() == v1::JobSpec::EVALUATE) {
+    AddJobs(state, start);
+  }
   start->set_checkpoint_directory(EpochDirectory(entry, attempt.epoch()));
   *start->mutable_rendezvous_timeout() = ToProto(state.config.rendezvous_timeout);
   return message;
@@ -226,6 +241,9 @@ void OnRankExited(State* state, Decision* decision, JobEntry* entry, RankPlaceme
   rank->set_state(RankPlacement::EXITED);
   rank->set_cause(report.cause());
   rank->set_log_bytes(report.log_bytes());
+  if (report.has_evaluation()) {
+    *entry->job().mutable_evaluation() = report.evaluation();
+  }
   attempt->set_last_step(std::max(attempt->last_step(), report.last_step()));
   FreeSlot(state, decision, *entry, *rank);
   Touch(decision, *entry);

@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kMostShown = 8;
 
 // Which jobs a name means: one, or all of a matrix.
+constexpr char kSeedPath[] = "train.seed";
+
 using Names = std::map<std::string, std::vector<size_t>>;
 
 std::string Listed(const std::vector<Draft>& drafts, const std::vector<size_t>& which) {
@@ -173,23 +175,50 @@ class Linker {
     size_t parent;
   };
 
-  // A matrix among evaluate.models means all of its jobs.
+  // The jobs that a name means in an evaluation where it means several: a whole matrix, or those that differ
+  // in their seed alone, by their common beginning.
+  std::vector<size_t> Group(const std::string& job) const {
+    const std::string name = LocalName(ns_, job);
+    const auto found = names_.find(name);
+    if (found != names_.end()) {
+      return drafts_[found->second[0]].matrix == name ? found->second : std::vector<size_t>();
+    }
+    std::vector<size_t> group;
+    for (size_t i = 0; i < drafts_.size(); ++i) {
+      const auto seed = drafts_[i].values.find(kSeedPath);
+      if (seed != drafts_[i].values.end() &&
+          drafts_[i].name == absl::StrCat(name, "-", seed->second.number_value())) {
+        group.push_back(i);
+      }
+    }
+    return group;
+  }
+
+  template <typename Add>
+  bool Expand(const v1::SourceRef& ref, const Add& add) const {
+    const std::vector<size_t> group = Group(ref.job());
+    for (const size_t member : group) {
+      v1::SourceRef* const one = add();
+      *one = ref;
+      one->set_job(drafts_[member].name);
+    }
+    return !group.empty();
+  }
+
   void ExpandModels(v1::JobSpec* spec) {
-    if (spec->evaluate().models().empty()) {
+    if (!spec->has_evaluate()) {
       return;
     }
-    const auto models = spec->evaluate().models();
-    spec->mutable_evaluate()->clear_models();
+    v1::EvaluateConfig* const evaluate = spec->mutable_evaluate();
+    evaluate->clear_baselines();
+    evaluate->clear_starts();
+    Expand(evaluate->baseline(), [evaluate] { return evaluate->add_baselines(); });
+    Expand(evaluate->start(), [evaluate] { return evaluate->add_starts(); });
+    const auto models = evaluate->models();
+    evaluate->clear_models();
     for (const v1::SourceRef& model : models) {
-      const auto found = names_.find(LocalName(ns_, model.job()));
-      if (found == names_.end() || drafts_[found->second[0]].matrix != found->first) {
-        *spec->mutable_evaluate()->add_models() = model;
-        continue;
-      }
-      for (const size_t member : found->second) {
-        v1::SourceRef* one = spec->mutable_evaluate()->add_models();
-        *one = model;
-        one->set_job(drafts_[member].name);
+      if (!Expand(model, [evaluate] { return evaluate->add_models(); })) {
+        *evaluate->add_models() = model;
       }
     }
   }

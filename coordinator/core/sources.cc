@@ -1,15 +1,20 @@
 #include "coordinator/core/sources.h"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/ids.h"
 #include "common/spec.h"
 #include "common/status.h"
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/machines.h"
+#include "coordinator/core/references.h"
 
 namespace cherry::coordinator {
 namespace {
@@ -144,6 +149,122 @@ void InheritData(const v1::DataConfig& inherited, v1::JobSpec* spec) {
   if (spec->data().valid().empty()) spec->mutable_data()->set_valid(inherited.valid());
 }
 
+// The uids of a job and of all that its weights descend from, as far as these are still known.
+std::set<std::string> LineageOf(const State& state, const DraftJobs& drafts, const JobEntry& job) {
+  std::set<std::string> lineage;
+  std::vector<std::string> open = {job.uid()};
+  while (!open.empty()) {
+    const std::string uid = open.back();
+    open.pop_back();
+    if (uid.empty() || !lineage.insert(uid).second) {
+      continue;
+    }
+    const JobEntry* entry = nullptr;
+    if (const auto known = state.jobs.find(uid); known != state.jobs.end()) {
+      entry = &known->second;
+    }
+    for (const auto& [name, draft] : drafts) {
+      entry = draft.uid() == uid ? &draft : entry;
+    }
+    if (entry == nullptr) {
+      continue;
+    }
+    const v1::JobSpec& spec = entry->job().resolved();
+    open.insert(open.end(), {spec.from().job_uid(), spec.continue_().job_uid()});
+    for (const v1::SourceRef& expert : spec.experts()) {
+      open.push_back(expert.job_uid());
+    }
+  }
+  return lineage;
+}
+
+// The parts of both, each once.
+std::string JoinParts(const std::string& a, const std::string& b) {
+  std::vector<std::string> parts;
+  for (const std::string& text : {a, b}) {
+    for (const std::string& part : SplitParts(text)) {
+      if (!part.empty() && std::find(parts.begin(), parts.end(), part) == parts.end()) {
+        parts.push_back(part);
+      }
+    }
+  }
+  return absl::StrJoin(parts, " + ");
+}
+
+absl::Status LookUpExperts(const State& state, const DraftJobs& drafts, v1::JobSpec* spec, Sources* sources) {
+  v1::DataConfig data;
+  for (int i = 0; i < spec->experts_size(); ++i) {
+    const std::string role = absl::StrCat("experts[", i, "]");
+    v1::SourceRef* ref = spec->mutable_experts(i);
+    ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, ref, role));
+    RETURN_IF_ERROR(AddInput(role, *job, ref->checkpoint(), absl::StrCat(role, ".checkpoint"), sources));
+    const v1::JobSpec& resolved = job->job().resolved();
+    data.set_train(JoinParts(data.train(), resolved.data().train()));
+    data.set_valid(JoinParts(data.valid(), resolved.data().valid()));
+    sources->experts.push_back({resolved.model(), resolved.data().train(),
+                                FindDatasets(state, resolved.data().train()).front(),
+                                LineageOf(state, drafts, *job)});
+  }
+  InheritData(data, spec);
+  return absl::OkStatus();
+}
+
+// What a model started from, for an evaluation that does not say what recovery starts from.
+void AddParentOf(const JobEntry& job, Sources* sources) {
+  if (!job.job().resolved().has_from()) {
+    return;
+  }
+  if (job.record.has_source()) {
+    v1::JobInput& input = sources->inputs.emplace_back();
+    input.set_role(kStartRole);
+    *input.mutable_checkpoint() = job.record.source();
+    return;
+  }
+  for (const v1::AwaitedInput& awaited : job.record.awaits()) {
+    if (awaited.role() == kSourceRole) {
+      sources->awaits.push_back(awaited);
+      sources->awaits.back().set_role(kStartRole);
+    }
+  }
+}
+
+bool HasStart(const Sources& sources) {
+  const auto is_start = [](const auto& input) { return input.role() == kStartRole; };
+  return std::any_of(sources.inputs.begin(), sources.inputs.end(), is_start) ||
+         std::any_of(sources.awaits.begin(), sources.awaits.end(), is_start);
+}
+
+absl::Status LookUpEvaluated(const State& state, const DraftJobs& drafts, v1::JobSpec* spec,
+                             Sources* sources) {
+  absl::Status status;
+  std::vector<const JobEntry*> models;
+  ForEachReference(spec, [&](const std::string& field, v1::SourceRef* ref) {
+    if (!status.ok()) {
+      return;
+    }
+    const absl::StatusOr<const JobEntry*> job = FindSource(state, drafts, *spec, ref, field);
+    status = job.ok() ? AddInput(field, **job, ref->checkpoint(), absl::StrCat(field, ".checkpoint"), sources)
+                      : job.status();
+    if (!status.ok()) {
+      return;
+    }
+    if (!sources->model.has_value()) {
+      // The baseline comes first.
+      sources->model = (*job)->job().resolved().model();
+      sources->parent_data = FindDatasets(state, (*job)->job().resolved().data().train()).front();
+      InheritData((*job)->job().resolved().data(), spec);
+    }
+    if (absl::StartsWith(field, "evaluate.models")) {
+      models.push_back(*job);
+    }
+  });
+  RETURN_IF_ERROR(status);
+  for (size_t i = 0; i < models.size() && !HasStart(*sources); ++i) {
+    AddParentOf(*models[i], sources);
+  }
+  return absl::OkStatus();
+}
+
 // The other model that a selective job compares with.
 absl::Status LookUpReference(const State& state, const DraftJobs& drafts, v1::JobSpec* spec,
                              Sources* sources) {
@@ -190,6 +311,11 @@ absl::StatusOr<Sources> LookUp(const State& state, const DraftJobs& drafts, v1::
   }
   if (method) {
     RETURN_IF_ERROR(LookUpReference(state, drafts, spec, &sources));
+  }
+  if (spec->kind() == v1::JobSpec::FUSE) {
+    RETURN_IF_ERROR(LookUpExperts(state, drafts, spec, &sources));
+  } else if (spec->kind() == v1::JobSpec::EVALUATE) {
+    RETURN_IF_ERROR(LookUpEvaluated(state, drafts, spec, &sources));
   }
   sources.train = FindDatasets(state, spec->data().train());
   sources.valid = FindDatasets(state, spec->data().valid());

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/spec.h"
 #include "coordinator/core/state.h"
 
 namespace cherry::coordinator {
@@ -20,6 +21,7 @@ namespace cherry::coordinator {
 inline constexpr char kSourceRole[] = "source";
 inline constexpr char kOriginRole[] = "origin";
 inline constexpr char kReferenceRole[] = "sgt.reference";
+inline constexpr char kStartRole[] = "evaluate.start";
 
 // Jobs that are not part of the state yet, by resource name: those of a pipeline that is being submitted.
 using DraftJobs = std::map<std::string, JobEntry>;
@@ -34,6 +36,7 @@ struct Sources {
   std::optional<v1::ModelConfig> reference_model;
   std::optional<v1::Checkpoint> checkpoint;  // Of the source, where it is chosen already.
   std::optional<int64_t> source_step;        // Where it is known by now.
+  std::vector<ExpertSource> experts;
   std::vector<v1::JobInput> inputs;
   std::vector<v1::AwaitedInput> awaits;
 };

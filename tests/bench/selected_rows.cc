@@ -41,11 +41,12 @@ const Size kSizes[] = {
 class OwnWeights final : public InputModels {
  public:
   explicit OwnWeights(const ModelShape& shape) : shape_(shape) {}
-  absl::Status LoadInto(absl::string_view, Transformer*) override { return absl::OkStatus(); }
-  absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view) override {
-    return std::make_unique<Transformer>(shape_, Transformer::Options{.frozen = true}, 1);
+  absl::Status LoadInto(absl::string_view, LanguageModel*) override { return absl::OkStatus(); }
+  absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view) override {
+    return std::make_unique<Transformer>(shape_, ModelOptions{.frozen = true}, 1);
   }
-  absl::StatusOr<Batch> Calibration(int64_t) override { return absl::UnimplementedError("no data"); }
+  absl::StatusOr<size_t> PartOf(absl::string_view) override { return 0; }
+  absl::StatusOr<Batch> Calibration(int64_t, size_t) override { return absl::UnimplementedError("no data"); }
 
  private:
   ModelShape shape_;

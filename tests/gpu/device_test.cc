@@ -192,10 +192,10 @@ TEST(GpuDeviceTest, DecodingWithACacheGivesTheFullModelsLogits) {
   const at::Tensor ids = Ids(1, 12, 5).to(Gpu().torch);
   const at::Tensor full = model.Logits(model.Hidden(ids)).select(1, 11).flatten();
   KvCache cache;
-  model.Decode(ids.narrow(1, 0, 7), &cache);
+  model.Decode(ids.narrow(1, 0, 7), 1, &cache).flatten();
   at::Tensor last;
   for (int64_t i = 7; i < 12; ++i) {
-    last = model.Decode(ids.narrow(1, i, 1), &cache);
+    last = model.Decode(ids.narrow(1, i, 1), 1, &cache).flatten();
   }
   EXPECT_LT(RelativeError(last, full.cpu()), 1e-5);
 }

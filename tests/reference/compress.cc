@@ -54,19 +54,20 @@ Batch MakeBatch(int64_t number) {
 
 class DeepModel final : public InputModels {
  public:
-  absl::Status LoadInto(absl::string_view, Transformer*) override {
+  absl::Status LoadInto(absl::string_view, LanguageModel*) override {
     return absl::UnimplementedError("unused");
   }
-  absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view) override {
-    auto model = std::make_unique<Transformer>(kDeep, Transformer::Options{.frozen = true}, 1);
+  absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view) override {
+    auto model = std::make_unique<Transformer>(kDeep, ModelOptions{.frozen = true}, 1);
     Randomise(model.get());
     return model;
   }
-  absl::StatusOr<Batch> Calibration(int64_t index) override { return MakeBatch(500 + index); }
+  absl::StatusOr<size_t> PartOf(absl::string_view) override { return 0; }
+  absl::StatusOr<Batch> Calibration(int64_t index, size_t) override { return MakeBatch(500 + index); }
 };
 
-void AddWeights(const std::string& prefix, const Transformer& model, TensorList* out) {
-  for (const NamedParameter& parameter : model.parameters().list()) {
+void AddWeights(const std::string& prefix, const Parameters& parameters, TensorList* out) {
+  for (const NamedParameter& parameter : parameters.list()) {
     out->Add(prefix + parameter.name, parameter.tensor);
   }
 }
@@ -75,9 +76,9 @@ absl::Status Export(const v1::JobSpec& spec, const ModelShape& shape, TensorList
   const std::unique_ptr<Recipe> recipe = MakeCompressRecipe(spec, shape, at::kCPU);
   DeepModel inputs;
   ASSIGN_OR_RETURN(const auto deep, inputs.Load("origin"));
-  AddWeights("deep.", *deep, out);
+  AddWeights("deep.", deep->parameters(), out);
   RETURN_IF_ERROR(recipe->Prepare(&inputs));
-  AddWeights("start.", recipe->model(), out);
+  AddWeights("start.", recipe->model().parameters(), out);
   const Batch held_out = MakeBatch(1000);
   std::vector<GroupSum> baseline(2);
   recipe->AddValidation(held_out, absl::MakeSpan(baseline));
@@ -100,7 +101,7 @@ absl::Status Export(const v1::JobSpec& spec, const ModelShape& shape, TensorList
                parameter.tensor.grad() / counts.supervised);
     }
     optimizer.Step(kRate, 1.0 / counts.supervised);
-    AddWeights(prefix + "after.", recipe->model(), out);
+    AddWeights(prefix + "after.", recipe->model().parameters(), out);
   }
   std::vector<GroupSum> now(2);
   recipe->AddValidation(held_out, absl::MakeSpan(now));

@@ -31,16 +31,17 @@ const ModelShape kShape = {.layers = 2, .dim = 64, .heads = 4, .kv_heads = 2, .f
 // the very start weights would have neither loss nor gradient to compare.
 class SeededModels final : public InputModels {
  public:
-  absl::Status LoadInto(absl::string_view, Transformer* model) override {
+  absl::Status LoadInto(absl::string_view, LanguageModel* model) override {
     const at::NoGradGuard no_gradient;
     at::Tensor values = model->parameters().values();
     values.copy_(Transformer(kShape, {}, /*seed=*/7).parameters().values());
     return absl::OkStatus();
   }
-  absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) override {
-    return std::make_unique<Transformer>(kShape, Transformer::Options{}, role == "origin" ? 8 : 9);
+  absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view role) override {
+    return std::make_unique<Transformer>(kShape, ModelOptions{}, role == "origin" ? 8 : 9);
   }
-  absl::StatusOr<Batch> Calibration(int64_t) override { return absl::UnimplementedError("no data"); }
+  absl::StatusOr<size_t> PartOf(absl::string_view) override { return 0; }
+  absl::StatusOr<Batch> Calibration(int64_t, size_t) override { return absl::UnimplementedError("no data"); }
 };
 
 // A micro-batch whose tokens, labels and counted targets follow from its number.
@@ -91,12 +92,12 @@ class Run {
         single_(MakeSingleRank()) {}
 
   absl::Status Export(TensorList* out) {
-    AddWeights("weight.", recipe_.model(), out);
+    AddWeights("weight.", recipe_.model().parameters(), out);
     SeededModels inputs;
     ASSIGN_OR_RETURN(const auto origin, inputs.Load("origin"));
     ASSIGN_OR_RETURN(const auto reference, inputs.Load("sgt.reference"));
-    AddWeights("origin.", *origin, out);
-    AddWeights("reference.", *reference, out);
+    AddWeights("origin.", origin->parameters(), out);
+    AddWeights("reference.", reference->parameters(), out);
     std::vector<GroupSum> baseline(recipe_.validation_groups().size());
     recipe_.AddValidation(MakeBatch(1000, settings_.responses), absl::MakeSpan(baseline));
     recipe_.SetBaseline(baseline);
@@ -116,8 +117,8 @@ class Run {
   }
 
  private:
-  static void AddWeights(const std::string& prefix, const Transformer& model, TensorList* out) {
-    for (const NamedParameter& parameter : model.parameters().list()) {
+  static void AddWeights(const std::string& prefix, const Parameters& parameters, TensorList* out) {
+    for (const NamedParameter& parameter : parameters.list()) {
       out->Add(prefix + parameter.name, parameter.tensor);
     }
   }

@@ -89,6 +89,11 @@ struct Metrics::State {
       AddGauge(kJobWave, "Gain on all held-out tokens by the gain on selected ones and their share");
   Family<Gauge>* recovery =
       AddGauge(kJobRecovery, "Part of the loss that compression cost and training has made good");
+  Family<Gauge>* expert_load =
+      AddGauge(kJobExpertLoad, "Choices of an expert by the mean over experts; highest: of any router");
+  Family<Gauge>* router_entropy = AddGauge(kJobRouterEntropy, "Entropy of the routers in nats");
+  Family<Gauge>* draft_acceptance =
+      AddGauge(kJobDraftAcceptance, "Drafted tokens that the model would have said itself, by position");
   Family<Gauge>* last_checkpoint =
       AddGauge(kJobLastCheckpointTimestamp, "When the newest checkpoint was committed");
   Family<Counter>* tokens = AddCounter(kJobTokensTotal, "Tokens trained on by this attempt");
@@ -146,6 +151,12 @@ void Metrics::State::SetSample(const v1::MetricSample& sample, JobSeries* series
     SetLate(series, sample.name(), wave, {}, sample.value());
   } else if (name == "recovery/merge") {
     SetLate(series, sample.name(), recovery, {}, sample.value());
+  } else if (name == "router_entropy") {
+    SetLate(series, sample.name(), router_entropy, {}, sample.value());
+  } else if (absl::ConsumePrefix(&name, "expert_load/")) {
+    SetLate(series, sample.name(), expert_load, {{"expert", std::string(name)}}, sample.value());
+  } else if (absl::ConsumePrefix(&name, "draft_acceptance/")) {
+    SetLate(series, sample.name(), draft_acceptance, {{"position", std::string(name)}}, sample.value());
   } else if (absl::ConsumePrefix(&name, "loss/valid/")) {
     SetLate(series, sample.name(), loss, {{"split", absl::StrCat("valid_", name)}}, sample.value());
   } else if (absl::ConsumePrefix(&name, "coupling/")) {

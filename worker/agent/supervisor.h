@@ -142,7 +142,7 @@ class Supervisor {
   void KillAttempt(Attempt* attempt, EndReason reason, absl::string_view detail, absl::Time now);
   void KillRank(const AttemptKey& key, Rank* rank, EndReason reason, absl::string_view detail);
   void ReportExit(const AttemptKey& key, int rank, int64_t last_step, v1::Failure failure,
-                  int64_t log_bytes = 0);
+                  int64_t log_bytes = 0, const std::optional<v1::RankFinished>& finished = std::nullopt);
   void DropIfEmpty(const AttemptKey& key);
 
   void OnStep(Attempt* attempt, Rank* rank, const v1::StepReport& step, absl::Time now);

@@ -138,7 +138,7 @@ void Supervisor::OnExited(const RankKey& key, const RankExit& exit, absl::Time n
   end.asked = rank->asked;
   end.killed = rank->killed;
   end.detail = rank->kill_detail;
-  ReportExit(key.attempt, key.rank, rank->last_step, ClassifyEnd(end), exit.log_bytes);
+  ReportExit(key.attempt, key.rank, rank->last_step, ClassifyEnd(end), exit.log_bytes, rank->finished);
   observer_->OnSlot(rank->placement.slot(), "");
   attempt->ranks.erase(key.rank);
   DropIfEmpty(key.attempt);
@@ -146,9 +146,12 @@ void Supervisor::OnExited(const RankKey& key, const RankExit& exit, absl::Time n
 }
 
 void Supervisor::ReportExit(const AttemptKey& key, int rank, int64_t last_step, v1::Failure failure,
-                            int64_t log_bytes) {
+                            int64_t log_bytes, const std::optional<v1::RankFinished>& finished) {
   v1::WorkerMessage message;
   auto* const exited = message.mutable_rank_exited();
+  if (finished.has_value() && finished->has_evaluation()) {
+    *exited->mutable_evaluation() = finished->evaluation();
+  }
   *exited->mutable_attempt() = RefOf(key);
   exited->set_rank(rank);
   exited->set_cause(failure.cause());

@@ -18,6 +18,8 @@ constexpr int kEosId = 2;
 
 // Of models that transformers has no class for.
 constexpr char kOwnType[] = "cherry";
+constexpr char kFfnRouting[] = "ffn";
+constexpr char kTokenRouting[] = "token";
 
 template <typename T>
 absl::Status Read(const Json& json, const char* key, T* out) {
@@ -33,19 +35,45 @@ absl::Status Read(const Json& json, const char* key, T* out) {
   return absl::OkStatus();
 }
 
+// Written since there are mixtures; a model of before has none.
+absl::Status ReadMixture(const Json& json, ModelShape* shape) {
+  if (!json.contains("experts")) {
+    return absl::OkStatus();
+  }
+  std::string routing;
+  RETURN_IF_ERROR(Read(json, "experts", &shape->experts));
+  RETURN_IF_ERROR(Read(json, "top_k", &shape->top_k));
+  RETURN_IF_ERROR(Read(json, "routing", &routing));
+  RETURN_IF_ERROR(Read(json, "token_chain", &shape->token_chain));
+  if (routing != kFfnRouting && routing != kTokenRouting) {
+    return absl::DataLossError(
+        absl::StrCat(kConfigFile, ": routing '", routing, "' is neither ffn nor token"));
+  }
+  shape->routing = routing == kTokenRouting ? v1::FuseConfig::TOKEN : v1::FuseConfig::FFN;
+  const bool fits = shape->experts == 0
+                        ? shape->top_k == 0
+                        : shape->experts >= 2 && shape->top_k >= 1 && shape->top_k <= shape->experts;
+  return fits ? absl::OkStatus()
+              : absl::DataLossError(absl::StrCat(kConfigFile, ": experts and top_k do not fit"));
+}
+
 }  // namespace
 
 std::string HfConfig(const ModelShape& shape, int64_t sequence_length) {
   Json json;
-  const bool loops = !shape.schedule.empty();
-  json["architectures"] = {loops           ? "CherryForCausalLM"
+  const bool own = !shape.schedule.empty() || shape.experts > 0 || shape.token_chain;
+  json["architectures"] = {own             ? "CherryForCausalLM"
                            : shape.qk_norm ? "Qwen3ForCausalLM"
                                            : "LlamaForCausalLM"};
-  json["model_type"] = loops ? kOwnType : shape.qk_norm ? "qwen3" : "llama";
-  if (loops) {
+  json["model_type"] = own ? kOwnType : shape.qk_norm ? "qwen3" : "llama";
+  if (own) {
     json["schedule"] = shape.schedule;
     json["serveable"] = shape.serveable;
     json["qk_norm"] = shape.qk_norm;
+    json["experts"] = shape.experts;
+    json["top_k"] = shape.top_k;
+    json["routing"] = shape.routing == v1::FuseConfig::TOKEN ? kTokenRouting : kFfnRouting;
+    json["token_chain"] = shape.token_chain;
   }
   json["hidden_size"] = shape.dim;
   json["intermediate_size"] = shape.ffn_dim;
@@ -88,6 +116,7 @@ absl::StatusOr<ModelShape> ParseHfConfig(absl::string_view text) {
     RETURN_IF_ERROR(Read(json, "schedule", &shape.schedule));
     RETURN_IF_ERROR(Read(json, "serveable", &shape.serveable));
     RETURN_IF_ERROR(Read(json, "qk_norm", &shape.qk_norm));
+    RETURN_IF_ERROR(ReadMixture(json, &shape));
   } else if (!shape.qk_norm && *type != "llama") {
     return absl::UnimplementedError(absl::StrCat(kConfigFile, ": model_type ", type->get<std::string>(),
                                                  " is none of llama, qwen3 and ", kOwnType));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/manifest.h"
+#include "common/parameter_names.h"
 #include "common/safetensors.h"
 #include "common/status.h"
 
@@ -32,19 +33,35 @@ absl::Status LoadTensor(const SafetensorsFile& file, const std::string& path, co
   return absl::OkStatus();
 }
 
+absl::Status Load(const std::string& directory, bool chain_may_differ, HostState* state) {
+  const std::string path = absl::StrCat(directory, "/", kModelFile);
+  ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
+  size_t ours = 0;
+  for (const TensorPlace& place : state->places) {
+    const bool chain = chain_may_differ && IsChainName(place.name);
+    if (!chain || file->Find(place.name).ok()) {
+      RETURN_IF_ERROR(LoadTensor(*file, path, place.name, place, &state->values));
+    }
+    ours += chain ? 0 : 1;
+  }
+  size_t theirs = 0;
+  for (const TensorInfo& tensor : file->tensors()) {
+    theirs += chain_may_differ && IsChainName(tensor.name) ? 0 : 1;
+  }
+  if (theirs != ours) {
+    return Mismatch(path, absl::StrCat("it has ", theirs, " tensors, the model ", ours));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status LoadWeights(const std::string& directory, HostState* state) {
-  const std::string path = absl::StrCat(directory, "/", kModelFile);
-  ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
-  for (const TensorPlace& place : state->places) {
-    RETURN_IF_ERROR(LoadTensor(*file, path, place.name, place, &state->values));
-  }
-  if (file->tensors().size() != state->places.size()) {
-    return Mismatch(
-        path, absl::StrCat("it has ", file->tensors().size(), " tensors, the model ", state->places.size()));
-  }
-  return absl::OkStatus();
+  return Load(directory, /*chain_may_differ=*/false, state);
+}
+
+absl::Status LoadStartWeights(const std::string& directory, HostState* state) {
+  return Load(directory, /*chain_may_differ=*/true, state);
 }
 
 absl::Status LoadMoments(const std::string& directory, HostState* state) {

@@ -14,6 +14,10 @@ namespace cherry::trainer {
 // states.
 absl::Status LoadWeights(const std::string& directory, HostState* state);
 
+// The same for weights that another run starts from: it may have a chain where they have none, whose values
+// stay as they are, and none where they have one.
+absl::Status LoadStartWeights(const std::string& directory, HostState* state);
+
 // Fills state->exp_avg and state->exp_avg_sq from optimizer.safetensors.
 absl::Status LoadMoments(const std::string& directory, HostState* state);
 

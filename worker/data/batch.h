@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct Batch {
   std::vector<uint8_t> labels;   // common/token_labels.h; empty when the windows were opened without
   std::vector<int64_t>
       samples;  // [sequences]: what names each for ever, its global sample number or its window
+
+  size_t part = 0;  // Of the data, which the first window is from.
 
   int64_t sequences() const { return tokens.size(0); }
   int64_t length() const { return tokens.size(1); }

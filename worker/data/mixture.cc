@@ -22,9 +22,9 @@ absl::StatusOr<std::unique_ptr<SplitMixture>> SplitMixture::Open(const std::stri
     if (dataset == attempt.datasets().end()) {
       return absl::InternalError(absl::StrCat("the attempt has no dataset for '", part, "'"));
     }
-    ASSIGN_OR_RETURN(std::unique_ptr<TokenWindows> windows,
-                     TokenWindows::Open(data_root, *dataset, part, field,
-                                        attempt.spec().train().sequence_length()));
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<TokenWindows> windows,
+        TokenWindows::Open(data_root, *dataset, part, field, attempt.spec().train().sequence_length()));
     mixture->first_.push_back(mixture->first_.back() + windows->size());
     mixture->parts_.push_back(std::move(windows));
     mixture->names_.push_back(part);

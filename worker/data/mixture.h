@@ -1,5 +1,5 @@
-// The splits that data.train or data.valid name, as one run of windows: those of the first part, then those of
-// the next.
+// The splits that data.train or data.valid name, as one run of windows: those of the first part, then those
+// of the next.
 #ifndef CHERRY_WORKER_DATA_MIXTURE_H_
 #define CHERRY_WORKER_DATA_MIXTURE_H_
 
@@ -32,6 +32,7 @@ class SplitMixture {
   // Windows first_window(p) to first_window(p + 1) - 1 are those of part p.
   int64_t first_window(size_t part) const { return first_[part]; }
   int64_t size() const { return first_.back(); }
+  size_t PartOf(int64_t window) const;
   int64_t sequence_length() const { return parts_.front()->sequence_length(); }
 
   // The window of global sample `sample`: the parts take turns, and each is run through in the order that
@@ -48,8 +49,6 @@ class SplitMixture {
 
  private:
   SplitMixture() = default;
-  size_t PartOf(int64_t window) const;
-
   std::vector<std::unique_ptr<TokenWindows>> parts_;
   std::vector<std::string> names_;
   std::vector<int64_t> first_ = {0};

@@ -66,13 +66,15 @@ class CpuHeadCrossEntropy : public torch::autograd::Function<CpuHeadCrossEntropy
   }
 };
 
-// The same on a GPU, as operators. LibTorch's softmax gives the probabilities in the type of the logits, with
-// sums in fp32; the loss is then the distance to the largest logit plus the log of 1 / its probability, which
-// never underflows. In bf16 that is off by less than 0.004 a row, less than the rounding of the logits.
-class GpuHeadCrossEntropy : public torch::autograd::Function<GpuHeadCrossEntropy> {
+// The same on a GPU, and everywhere with factors for the rows, as operators. LibTorch's softmax gives the
+// probabilities in the type of the logits, with sums in fp32; the loss is then the distance to the largest
+// logit plus the log of 1 / its probability, which never underflows. In bf16 that is off by less than 0.004 a
+// row, less than the rounding of the logits.
+class PlainChunks : public torch::autograd::Function<PlainChunks> {
  public:
+  // `factors` [rows, 1]: 0 where a target is ignored.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
-                            const at::Tensor& targets, bool differentiable) {
+                            const at::Tensor& targets, const at::Tensor& factors, bool differentiable) {
     const int64_t rows = hidden.size(0), chunk = std::max<int64_t>(1, kChunkElements / weight.size(0));
     at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
     at::Tensor dhidden, dweight;
@@ -82,18 +84,19 @@ class GpuHeadCrossEntropy : public torch::autograd::Function<GpuHeadCrossEntropy
     }
     for (int64_t row = 0; row < rows; row += chunk) {
       const int64_t count = std::min(chunk, rows - row);
-      const at::Tensor counted = targets.narrow(0, row, count).ne(kIgnoredTarget).unsqueeze(1);
+      const at::Tensor factor = factors.narrow(0, row, count);
       const at::Tensor target = targets.narrow(0, row, count).clamp_min(0).unsqueeze(1);
-      const at::Tensor input = hidden.narrow(0, row, count) * counted;
+      const at::Tensor input = hidden.narrow(0, row, count);
       const at::Tensor logits = at::mm(input, weight.t());
       const auto [largest, where] = logits.max(1, /*keepdim=*/true);
       at::Tensor p = at::_softmax(logits, 1, /*half_to_float=*/false);
       const at::Tensor gap = largest.to(at::kFloat) - logits.gather(1, target).to(at::kFloat);
-      sum += ((gap - p.gather(1, where).to(at::kFloat).log()) * counted).sum();
+      sum += ((gap - p.gather(1, where).to(at::kFloat).log()) * factor).sum();
       if (differentiable) {
         p.scatter_(1, target, p.gather(1, target) - 1);
-        dhidden.narrow(0, row, count).copy_(at::mm(p, weight) * counted);
-        dweight += at::mm(p.t(), input);
+        const at::Tensor rows_factor = factor.to(hidden.scalar_type());
+        dhidden.narrow(0, row, count).copy_(at::mm(p, weight) * rows_factor);
+        dweight += at::mm(p.t(), input * rows_factor);
       }
     }
     if (differentiable) {
@@ -104,7 +107,7 @@ class GpuHeadCrossEntropy : public torch::autograd::Function<GpuHeadCrossEntropy
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    return {saved[0] * gradients[0], saved[1] * gradients[0], at::Tensor(), at::Tensor()};
+    return {saved[0] * gradients[0], saved[1] * gradients[0], at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
  private:
@@ -123,7 +126,8 @@ at::Tensor HeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, 
   const bool differentiable =
       at::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
   if (hidden.is_cuda()) {
-    return GpuHeadCrossEntropy::apply(hidden, weight, targets, differentiable);
+    return PlainChunks::apply(hidden, weight, targets, targets.ne(kIgnoredTarget).unsqueeze(1),
+                              differentiable);
   }
   if (hidden.is_cpu() && hidden.scalar_type() == at::kFloat) {
     const at::Tensor contiguous = targets.contiguous();
@@ -131,6 +135,14 @@ at::Tensor HeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, 
     return CpuHeadCrossEntropy::apply(hidden.contiguous(), weight, contiguous, differentiable);
   }
   return PlainHeadCrossEntropy(hidden, weight, targets);
+}
+
+at::Tensor HeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                            const at::Tensor& row_weights) {
+  const bool differentiable =
+      at::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
+  const at::Tensor factors = (row_weights * targets.ne(kIgnoredTarget)).unsqueeze(1);
+  return PlainChunks::apply(hidden, weight, targets, factors, differentiable);
 }
 
 }  // namespace cherry::trainer

@@ -14,6 +14,10 @@ inline constexpr int64_t kIgnoredTarget = -100;
 // over counted rows of logsumexp(hidden weight^T) - logit of the target. A target outside throws.
 at::Tensor HeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets);
 
+// The same with a factor for each row, row_weights [n] fp32.
+at::Tensor HeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                            const at::Tensor& row_weights);
+
 // The same as a composition of ATen operators: the oracle, and what runs where there is no own kernel.
 at::Tensor PlainHeadCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight,
                                  const at::Tensor& targets);

@@ -10,45 +10,34 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "common/model_plan.h"
 #include "worker/kernels/attention.h"
+#include "worker/model/experts.h"
+#include "worker/model/language_model.h"
 #include "worker/model/parameters.h"
 
 namespace cherry::trainer {
 
-// Keys and values of the tokens decoded so far; one per sequence being generated.
-struct KvCache {
-  std::vector<at::Tensor> keys;    // Per visit of a layer [1, capacity, kv_heads, head_dim], after RoPE.
-  std::vector<at::Tensor> values;  // Per visit [1, capacity, kv_heads, head_dim].
-  int64_t length = 0;              // Positions in use.
-};
-
-// A differentiable loss.
-struct LossSum {
-  at::Tensor sum;    // fp32 scalar: cross-entropy in nats summed over the counted targets.
-  at::Tensor count;  // int64 scalar on the device of the targets: how many were counted.
-};
-
-class Transformer {
+class Transformer final : public LanguageModel {
  public:
-  struct Options {
-    at::Device device = at::Device(at::kCPU);
-    // Type of products and activations; masters, norms, softmax and loss are fp32. bf16 is meant for cuda.
-    at::ScalarType compute = at::kFloat;
-    // Keep only each layer's input and run the layer again in backward. Changes no bit of any result.
-    bool recompute_layers = false;
-    // Never trained: no gradients, and weights only once they are loaded.
-    bool frozen = false;
-  };
+  using Options = ModelOptions;
 
-  // REQUIRES: a shape from ResolveModel. Weights from `seed` (see Parameters).
+  // REQUIRES: a shape from ResolveModel that is no mixture of whole models. Weights from `seed` (see
+  // Parameters).
   Transformer(const ModelShape& shape, const Options& options, uint64_t seed);
 
-  const ModelShape& shape() const { return shape_; }
+  // One whose weights are among those of a larger model: `prefix` stands before their names there.
+  // `parameters` outlives it.
+  Transformer(const ModelShape& shape, const Options& options, Parameters* parameters,
+              const std::string& prefix);
+
+  const ModelShape& shape() const override { return shape_; }
   const Options& options() const { return options_; }
-  Parameters& parameters() { return parameters_; }
+  Parameters& parameters() override { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
 
   // tokens [b, t] int64 on the model's device -> states after the last norm [b, t, dim].
@@ -66,19 +55,42 @@ class Transformer {
   // hidden [..., dim] -> fp32 logits [..., vocab].
   at::Tensor Logits(const at::Tensor& hidden);
 
-  // The loss of predicting targets[i, j] from tokens[i, 0..j]; both [b, t] int64. A target of -100 is not
-  // counted. Run backward on `sum` as it is and give AdamW the factor 1 / count of the whole step.
-  LossSum Loss(const at::Tensor& tokens, const at::Tensor& targets);
+  LossSum Loss(const at::Tensor& tokens, const at::Tensor& targets) override;
+  at::Tensor RowLosses(const at::Tensor& tokens, const at::Tensor& targets) override;
+  at::Tensor Decode(const at::Tensor& ids, int64_t rows, KvCache* cache) override;
 
-  // Feeds ids [1, t] (the prompt, then one token at a time) and returns fp32 logits [vocab] of the last
-  // position: those of a full forward. Records no gradient. A new KvCache starts a new sequence.
-  at::Tensor Decode(const at::Tensor& ids, KvCache* cache);
+  // As Decode, but the states of all of ids, [1, t, dim], after the last norm.
+  at::Tensor DecodeStates(const at::Tensor& ids, KvCache* cache);
+
+  // The chain (DeepSeek-V3's multi-token module, applied again for each depth): states [b, t, dim] of the
+  // depth before, 0 being Hidden's, and the tokens [b, t] that they predict -> the states that predict the
+  // tokens after those, through the same head. REQUIRES: shape().token_chain.
+  at::Tensor Chain(const at::Tensor& states, const at::Tensor& next_tokens);
+
+  // The same for positions cache->length and on of one sequence, without a graph; each depth has its own
+  // cache.
+  at::Tensor DecodeChain(const at::Tensor& states, const at::Tensor& next_tokens, KvCache* cache);
+
+  at::Tensor balance_loss() const override { return balance_loss_; }
+  // What the FFNs of the last Hidden read, [b * t, dim] for each visit, kept while this is on: a router would
+  // read the same.
+  void KeepFfnInputs(bool keep) { keep_ffn_inputs_ = keep; }
+  const std::vector<at::Tensor>& ffn_inputs() const { return ffn_inputs_; }
+
+  Routing TakeRouting() override;
+  void Settle(const Routing& routing) override;
 
  private:
   // One visit of a layer: indices into parameters().list(); -1 where it has no such parameter. Visits of one
   // layer share its matrices.
+  struct Ffn {
+    int64_t gate, up, down;
+  };
   struct Layer {
-    int64_t input_norm, q, k, v, q_norm, k_norm, o, post_norm, gate, up, down;
+    int64_t input_norm, q, k, v, q_norm, k_norm, o, post_norm;
+    std::vector<Ffn> ffns = {};  // One, or the experts.
+    int64_t router = -1, router_bias = -1;
+    int64_t number = 0;  // Among the visits.
     int64_t round = 0;
     int64_t attention_gain = -1, ffn_gain = -1;
     bool begins_loop = false;
@@ -88,31 +100,53 @@ class Transformer {
     at::Tensor q, k, v;
   };
 
+  Transformer(const ModelShape& shape, const Options& options, std::unique_ptr<Parameters> owned,
+              Parameters* parameters, const std::string& prefix);
+  void FindLayers(const std::string& prefix);
+  Layer FindChain() const;
+
   at::Tensor Weight(int64_t index) const;  // In the compute type.
   at::Tensor Norm(const at::Tensor& x, int64_t index) const;
   // x, at the beginning of a round plus its gain times its vector and the injected state before the loop;
   // `before` keeps that state.
   at::Tensor EnterRound(const Layer& layer, const at::Tensor& x, at::Tensor* before) const;
   at::Tensor Scaled(const at::Tensor& branch, int64_t gain) const;
-  at::Tensor RunLayer(const Layer& layer, const at::Tensor& x, const Rope& rope) const;
+  at::Tensor RunLayer(const Layer& layer, const at::Tensor& x, const Rope& rope);
   // Queries, keys and values [b, t, heads, head_dim] of a layer, before RoPE.
   Heads Project(const Layer& layer, const at::Tensor& x) const;
   // Attention's output projection, both residuals, and the feed-forward half.
-  at::Tensor Finish(const Layer& layer, const at::Tensor& x, const at::Tensor& attention) const;
+  at::Tensor Finish(const Layer& layer, const at::Tensor& x, const at::Tensor& attention);
+  at::Tensor FeedForward(const Layer& layer, const at::Tensor& input);
+  at::Tensor Expert(const Layer& layer, const at::Tensor& input);
+  void Note(const Layer& layer, const Choice& choice);
+  FfnWeights WeightsOf(const Ffn& ffn) const;
+  // A layer over positions cache->length and on, whose keys and values are `place` of the cache.
+  at::Tensor DecodeLayer(const Layer& layer, const at::Tensor& x, const Rope& rope, size_t place,
+                         KvCache* cache);
+  at::Tensor ChainInput(const at::Tensor& states, const at::Tensor& next_tokens) const;
   Rope RopeAt(int64_t begin, int64_t count);
-  void GrowCache(int64_t positions, KvCache* cache) const;
+  void GrowCache(int64_t positions, size_t places, KvCache* cache) const;
 
   ModelShape shape_;
   Options options_;
-  Parameters parameters_;
+  const std::unique_ptr<Parameters> owned_;
+  Parameters& parameters_;
   std::vector<Layer> layers_;  // In the order of their visits.
   int64_t most_rounds_ = std::numeric_limits<int64_t>::max();
   int64_t embedding_ = 0, final_norm_ = 0, head_ = 0;
+  Layer chain_ = {};
+  int64_t chain_state_norm_ = -1, chain_token_norm_ = -1, chain_join_ = -1, chain_norm_ = -1;
   Rope rope_;  // Of as many positions as were needed so far.
+
+  // Notes of forward passes.
+  std::vector<RoutingTally> tallies_;  // Of each visit.
+  at::Tensor balance_loss_;
+  std::vector<at::Tensor> ffn_inputs_;
+  bool keep_ffn_inputs_ = false;
 };
 
-// The parameters of a shape in the order of Parameters::list().
-std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape);
+// The parameters of a shape in the order of Parameters::list(), `prefix` before each name.
+std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape, const std::string& prefix = "");
 
 }  // namespace cherry::trainer
 

@@ -54,6 +54,7 @@ absl::StatusOr<Batch> ReadBatch(const SplitMixture& data, absl::Span<const int64
   // A copy: of a single row contiguous() would be a view, and what does not count is marked in it.
   batch.targets = raw.slice(1, 1, length + 1).clone(at::MemoryFormat::Contiguous);
   batch.counted.assign(static_cast<size_t>(rows * length), 1);
+  batch.part = data.PartOf(windows.front());
   batch.samples.assign(samples.begin(), samples.end());
   if (data.has_labels()) {
     RETURN_IF_ERROR(ReadLabels(data, windows, &batch));

@@ -30,7 +30,7 @@ class CompressRecipe final : public Recipe {
   CompressRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device)
       : compress_(spec.compress()),
         steps_(spec.train().steps()),
-        model_(shape, ModelOptions(spec.train(), device), static_cast<uint64_t>(spec.train().seed())),
+        model_(shape, OptionsOf(spec.train(), device), static_cast<uint64_t>(spec.train().seed())),
         visits_(VisitsOf(shape)) {}
 
   Transformer& model() override { return model_; }
@@ -45,7 +45,7 @@ class CompressRecipe final : public Recipe {
   }
   at::Tensor TrainingLoss(const Batch& batch, const TargetCounts& step) override;
 
-  std::vector<std::string> validation_groups() const override { return {"all", "teacher"}; }
+  std::vector<std::string> validation_groups() const override { return {kValidLoss, "loss/valid/teacher"}; }
   void AddValidation(const Batch& batch, absl::Span<GroupSum> sums) override;
   std::vector<Measure> Compare(const std::vector<GroupSum>& now, std::string* warning) override;
 
@@ -112,7 +112,7 @@ absl::Status CompressRecipe::CheckIdentity(absl::Span<const Combination> combina
   const at::NoGradGuard no_gradient;
   ModelShape plain = model_.shape();
   plain.schedule.clear();
-  Transformer::Options options = model_.options();
+  ModelOptions options = model_.options();
   options.frozen = true;
   Transformer merged(plain, options, /*seed=*/0);
   MergeInto(*teacher_, combinations, aligned(), &merged);

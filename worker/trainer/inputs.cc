@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/manifest.h"
+#include "common/spec.h"
 #include "common/status.h"
 #include "worker/checkpoint/hf_config.h"
 #include "worker/checkpoint/load.h"
@@ -24,23 +25,37 @@ class RecordedModels final : public InputModels {
   RecordedModels(WorkerChannel* channel, Gang* gang, const Device& device, const SplitMixture* train)
       : channel_(channel), gang_(gang), device_(device), train_(train) {}
 
-  absl::Status LoadInto(absl::string_view role, Transformer* model) override {
+  absl::Status LoadInto(absl::string_view role, LanguageModel* model) override {
     ASSIGN_OR_RETURN(const std::string directory, Find(role));
     HostState state = MakeHostState(model->parameters(), /*moments=*/false);
-    RETURN_IF_ERROR(AgreeOn(LoadWeights(directory, &state), gang_->checkpoint.get()));
+    RETURN_IF_ERROR(AgreeOn(LoadStartWeights(directory, &state), gang_->checkpoint.get()));
     CopyFromHost(state, &model->parameters(), nullptr);
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) override {
+  absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view role) override {
     ASSIGN_OR_RETURN(const std::string directory, Find(role));
     ASSIGN_OR_RETURN(const std::string config, ReadFile(absl::StrCat(directory, "/", kConfigFile)));
     ASSIGN_OR_RETURN(const ModelShape shape, ParseHfConfig(config));
-    Transformer::Options options = ModelOptions(channel_->start().attempt().spec().train(), device_.torch);
+    ModelOptions options = OptionsOf(channel_->start().attempt().spec().train(), device_.torch);
     options.frozen = true;
-    auto model = std::make_unique<Transformer>(shape, options, /*seed=*/0);
+    std::unique_ptr<LanguageModel> model = MakeLanguageModel(shape, options, /*seed=*/0);
     RETURN_IF_ERROR(LoadInto(role, model.get()));
     return model;
+  }
+
+  absl::StatusOr<size_t> PartOf(absl::string_view role) override {
+    ASSIGN_OR_RETURN(const std::string directory, Find(role));
+    ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(directory));
+    const std::string part = SplitParts(manifest.spec.data().train()).front();
+    for (size_t i = 0; i < train_->parts(); ++i) {
+      if (train_->part_name(i) == part) {
+        return i;
+      }
+    }
+    return InvalidField("DATA_MISSING", "data.train",
+                        absl::StrCat("data.train: has no part ", part, ", which ", role, " was trained on"),
+                        "add it, or use fuse.router_start: normal");
   }
 
   absl::StatusOr<double> OfRankZero(double value) override {
@@ -49,11 +64,13 @@ class RecordedModels final : public InputModels {
     return value;
   }
 
-  absl::StatusOr<Batch> Calibration(int64_t index) override {
+  absl::StatusOr<Batch> Calibration(int64_t index, size_t part) override {
     const v1::JobSpec& spec = channel_->start().attempt().spec();
+    const int64_t first = train_->first_window(part);
+    const int64_t size = train_->first_window(part + 1) - first;
     std::vector<int64_t> windows;
     for (int64_t i = 0; i < spec.train().micro_batch_size(); ++i) {
-      windows.push_back((index * spec.train().micro_batch_size() + i) % train_->size());
+      windows.push_back(first + (index * spec.train().micro_batch_size() + i) % size);
     }
     return ReadBatch(*train_, windows, windows, CountedOf(spec.data()), device_.torch);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,11 @@ class Stopwatch {
   absl::Time last_ = absl::Now();
 };
 
+double StepFlops(const v1::JobSpec& spec, const ModelShape& shape) {
+  const int64_t length = spec.train().sequence_length();
+  return FlopsPerToken(shape, length) + MultiTokenFlopsPerToken(shape, length, spec.multi_token());
+}
+
 std::unique_ptr<GradientBuckets> MakeBuckets(Parameters* parameters, Collective* collective) {
   if (collective->world_size() == 1) {
     return nullptr;
@@ -47,6 +53,29 @@ std::unique_ptr<GradientBuckets> MakeBuckets(Parameters* parameters, Collective*
   return buckets;
 }
 
+// How even the experts' loads are, 1 being even and the mean over routers, and how undecided the routers.
+void AddRouting(const Routing& routing, int64_t experts, std::vector<Measure>* measures) {
+  if (routing.tokens == 0.0) {
+    return;
+  }
+  const size_t routers = routing.loads.size() / static_cast<size_t>(experts);
+  const double even = std::accumulate(routing.loads.begin(), routing.loads.end(), 0.0) /
+                      static_cast<double>(routing.loads.size());
+  double highest = 0.0;
+  for (const double load : routing.loads) {
+    highest = std::max(highest, load / even);
+  }
+  for (int64_t i = 0; i < experts; ++i) {
+    double load = 0.0;
+    for (size_t router = 0; router < routers; ++router) {
+      load += routing.loads[router * static_cast<size_t>(experts) + static_cast<size_t>(i)];
+    }
+    measures->push_back({absl::StrCat("expert_load/", i), load / even / static_cast<double>(routers)});
+  }
+  measures->push_back({"expert_load/highest", highest});
+  measures->push_back({"router_entropy", routing.entropy / routing.tokens});
+}
+
 bool Every(int64_t interval, int64_t step) { return interval > 0 && step % interval == 0; }
 
 }  // namespace
@@ -61,8 +90,7 @@ TrainingLoop::TrainingLoop(const LoopParts& parts, RunState* run)
       schedule_(LrSchedule::FromSpec(spec_.train())),
       validation_(PlanValidation(spec_, parts.valid)),
       buckets_(MakeBuckets(&parts.recipe->model().parameters(), parts.gang->gradients.get())),
-      reporter_(parts.channel, steps_,
-                FlopsPerToken(parts.recipe->model().shape(), spec_.train().sequence_length()),
+      reporter_(parts.channel, steps_, StepFlops(spec_, parts.recipe->model().shape()),
                 parts.device.peak_flops * parts.gang->world_size) {}
 
 TrainingLoop::~TrainingLoop() {
@@ -106,12 +134,15 @@ absl::Status TrainingLoop::Step(StepFacts* facts, StopRequest* stop) {
   RETURN_IF_ERROR(BeforeUpdate(batches, &independent, &view));
   ASSIGN_OR_RETURN(const double loss_sum, Backpropagate(batches, counts, facts));
   watch.Lap();
-  ASSIGN_OR_RETURN(const Agreed agreed, Agree(loss_sum, counts.supervised));
+  Routing routing = parts_.recipe->model().TakeRouting();
+  ASSIGN_OR_RETURN(const Agreed agreed, Agree(loss_sum, counts.supervised, &routing));
   if (buckets_ != nullptr) {
     RETURN_IF_ERROR(buckets_->Finish());
   }
   facts->phases.set_reduce(watch.Lap());
   RETURN_IF_ERROR(Update(agreed, facts));
+  parts_.recipe->model().Settle(routing);
+  AddRouting(routing, parts_.recipe->model().shape().experts, &facts->measures);
   facts->phases.set_optimizer(watch.Lap());
   if (view.independent != nullptr) {
     RETURN_IF_ERROR(parts_.recipe->AfterUpdate(view, &facts->measures));
@@ -121,6 +152,7 @@ absl::Status TrainingLoop::Step(StepFacts* facts, StopRequest* stop) {
   run_->step += 1;
   run_->sample_cursor += micro_batches_ * micro_batch_;
   run_->tokens += facts->tokens;
+  run_->supervised_tokens += facts->supervised_tokens;
   run_->saved = false;
   *stop = agreed.stop;
   facts->seconds = absl::ToDoubleSeconds(absl::Now() - begin);
@@ -196,6 +228,7 @@ absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& bat
     totals = {shared[0], shared[1]};
   }
   recipe->model().parameters().ZeroGradients();
+  recipe->model().TakeRouting();  // A probe's passes do not count.
   Stopwatch watch;
   double forward = 0.0;
   double backward = 0.0;
@@ -217,12 +250,16 @@ absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& bat
   return loss_sum;
 }
 
-absl::StatusOr<TrainingLoop::Agreed> TrainingLoop::Agree(double loss_sum, double targets) {
+absl::StatusOr<TrainingLoop::Agreed> TrainingLoop::Agree(double loss_sum, double targets, Routing* routing) {
   const StopRequest stop = parts_.channel->stop();
   const absl::Status save = parts_.checkpointer->status();
-  double shared[5] = {loss_sum, targets, stop == StopRequest::kSave ? 1.0 : 0.0,
-                      stop == StopRequest::kNow ? 1.0 : 0.0, save.ok() ? 0.0 : 1.0};
+  std::vector<double> shared = {loss_sum, targets, stop == StopRequest::kSave ? 1.0 : 0.0,
+                                stop == StopRequest::kNow ? 1.0 : 0.0, save.ok() ? 0.0 : 1.0};
+  const size_t own = shared.size();
+  const std::vector<double> packed = routing->Pack();
+  shared.insert(shared.end(), packed.begin(), packed.end());
   RETURN_IF_ERROR(parts_.gang->control->AllReduceSum(absl::MakeSpan(shared)));
+  *routing = Routing::Unpack({shared.begin() + static_cast<int64_t>(own), shared.end()});
   if (shared[4] > 0.0) {
     RETURN_IF_ERROR(AgreeOn(save, parts_.gang->control.get()));
   }
@@ -277,7 +314,7 @@ absl::Status TrainingLoop::RunValidation(StepFacts* facts) {
   const std::vector<std::string> names = parts_.recipe->validation_groups();
   for (size_t i = 1; i < groups.size(); ++i) {
     if (groups[i].targets > 0.0) {
-      facts->measures.push_back({absl::StrCat("loss/valid/", names[i]), groups[i].mean()});
+      facts->measures.push_back({names[i], groups[i].mean()});
     }
   }
   std::string warning;

@@ -61,7 +61,7 @@ class TrainingLoop {
   absl::Status BeforeUpdate(const std::vector<Batch>& batches, Batch* independent, StepView* view);
   absl::StatusOr<double> Backpropagate(const std::vector<Batch>& batches, const TargetCounts& counts,
                                        StepFacts* facts);
-  absl::StatusOr<Agreed> Agree(double loss_sum, double targets);
+  absl::StatusOr<Agreed> Agree(double loss_sum, double targets, Routing* routing);
   absl::Status Update(const Agreed& agreed, StepFacts* facts);
   absl::Status AfterStep(StopRequest stop, StepFacts* facts);
   absl::Status RunValidation(StepFacts* facts);

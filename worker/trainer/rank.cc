@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "worker/trainer/channel.h"
 #include "worker/trainer/checkpointer.h"
 #include "worker/trainer/device.h"
+#include "worker/trainer/evaluate.h"
 #include "worker/trainer/gang.h"
 #include "worker/trainer/inputs.h"
 #include "worker/trainer/loop.h"
@@ -84,13 +86,22 @@ absl::StatusOr<Data> OpenData(const v1::StartRank& start) {
     RETURN_IF_ERROR(data.train->OpenLabels());
   }
   // What the rules select of held-out text is measured for every selector, where there are labels.
-  if (responses || (spec.kind() == v1::JobSpec::SGT && data.valid->offers_labels())) {
+  const bool by_labels = spec.kind() == v1::JobSpec::SGT || spec.kind() == v1::JobSpec::EVALUATE;
+  if (responses || (by_labels && data.valid->offers_labels())) {
     RETURN_IF_ERROR(data.valid->OpenLabels());
   }
   if (start.rank() == 0) {
     RETURN_IF_ERROR(data.train->CheckHashes());
     RETURN_IF_ERROR(data.valid->CheckHashes());
   }
+  return data;
+}
+
+absl::StatusOr<Data> LoadData(WorkerChannel* channel, Gang* gang) {
+  channel->SendPhase(v1::PhaseReport::LOADING, 0);
+  // Rank 0 reads the whole files for it; the others wait at the patient collective.
+  absl::StatusOr<Data> data = OpenData(channel->start());
+  RETURN_IF_ERROR(AgreeOn(data.status(), gang->checkpoint.get()));
   return data;
 }
 
@@ -149,16 +160,19 @@ absl::Status BeginFromOrigin(WorkerChannel* channel, const Device& device, Gang*
   return absl::OkStatus();
 }
 
+absl::StatusOr<v1::Evaluation> EvaluateWith(WorkerChannel* channel, const Device& device, Gang* gang) {
+  ASSIGN_OR_RETURN(const Data data, LoadData(channel, gang));
+  const std::unique_ptr<InputModels> inputs = MakeInputModels(channel, gang, device, data.train.get());
+  return Evaluate(channel, gang, device, inputs.get(), *data.valid);
+}
+
 absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang, RunState* run) {
   const v1::JobSpec& spec = channel->start().attempt().spec();
-  channel->SendPhase(v1::PhaseReport::LOADING, 0);
-  // Rank 0 reads the whole files for it; the others wait at the patient collective.
-  absl::StatusOr<Data> data = OpenData(channel->start());
-  RETURN_IF_ERROR(AgreeOn(data.status(), gang->checkpoint.get()));
+  ASSIGN_OR_RETURN(const Data data, LoadData(channel, gang));
   ASSIGN_OR_RETURN(const std::unique_ptr<Recipe> recipe, MakeRecipe(spec, device.torch));
   Parameters& parameters = recipe->model().parameters();
   ShowMemoryPlan(channel, recipe->model().shape(), device.cuda != nullptr);
-  RETURN_IF_ERROR(BeginFromOrigin(channel, device, gang, *data, recipe.get()));
+  RETURN_IF_ERROR(BeginFromOrigin(channel, device, gang, data, recipe.get()));
   AdamW optimizer(&parameters, OptimizerOptions(spec.train().optimizer()));
   HostState buffers = MakeHostState(parameters);
   ASSIGN_OR_RETURN(const StartingPoint start,
@@ -176,8 +190,8 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   parts.recipe = recipe.get();
   parts.optimizer = &optimizer;
   parts.checkpointer = &checkpointer;
-  parts.train = data->train.get();
-  parts.valid = data->valid.get();
+  parts.train = data.train.get();
+  parts.valid = data.valid.get();
   absl::Status status = Guard([&] { return TrainingLoop(parts, run).Run(); });
   if (!status.ok()) {
     // A save under way is still written, in its own time.
@@ -186,7 +200,7 @@ absl::Status TrainWith(WorkerChannel* channel, const Device& device, Gang* gang,
   return status;
 }
 
-absl::Status Train(WorkerChannel* channel, RunState* run) {
+absl::Status Work(WorkerChannel* channel, RunState* run, v1::RankFinished* finished) {
   const v1::StartRank& start = channel->start();
   LogInfo(absl::StrCat("rank ", start.rank(), " of ", start.attempt().world_size(), " of ",
                        start.attempt().job_name(), ", epoch ", start.attempt().attempt().epoch(), ", ",
@@ -200,7 +214,14 @@ absl::Status Train(WorkerChannel* channel, RunState* run) {
     RETURN_IF_ERROR(AgreeOnArithmetic(&gang, &device));
     SetUpThreads(device.threads);
   }
-  return TrainWith(channel, device, &gang, run);
+  if (start.attempt().spec().kind() != v1::JobSpec::EVALUATE) {
+    return TrainWith(channel, device, &gang, run);
+  }
+  ASSIGN_OR_RETURN(v1::Evaluation evaluation, EvaluateWith(channel, device, &gang));
+  if (start.rank() == 0) {
+    *finished->mutable_evaluation() = std::move(evaluation);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -212,8 +233,8 @@ int RunRank(int fd) {
     return kExitUser;
   }
   RunState run;
-  const absl::Status status = Guard([&] { return Train(channel->get(), &run); });
   v1::RankFinished finished;
+  const absl::Status status = Guard([&] { return Work(channel->get(), &run, &finished); });
   finished.set_cause(CauseOf(status));
   finished.set_last_step(run.step);
   if (!status.ok()) {

@@ -1,5 +1,6 @@
 #include "worker/trainer/recipe.h"
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "common/model_plan.h"
 #include "common/status.h"
@@ -15,15 +16,28 @@ absl::StatusOr<std::unique_ptr<Recipe>> MakeRecipe(const v1::JobSpec& spec, at::
       return MakeSgtRecipe(spec, shape, device);
     case v1::JobSpec::COMPRESS:
       return MakeCompressRecipe(spec, shape, device);
+    case v1::JobSpec::FUSE:
+      return MakeFuseRecipe(spec, shape, device);
     default:
       return Error(absl::StatusCode::kUnimplemented, "KIND_NOT_SUPPORTED", "kind",
                    absl::StrCat("kind: this trainer does not run ", v1::JobSpec::Kind_Name(spec.kind())),
-                   "use pretrain, sgt or compress");
+                   "use pretrain, sgt, compress or fuse");
   }
 }
 
-Transformer::Options ModelOptions(const v1::TrainConfig& train, at::Device device) {
-  Transformer::Options options;
+absl::StatusOr<std::unique_ptr<Transformer>> InputModels::Load(absl::string_view role) {
+  ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model, LoadModel(role));
+  auto* const transformer = dynamic_cast<Transformer*>(model.get());
+  if (transformer == nullptr) {
+    return InvalidField("MODEL_MISMATCH", role, absl::StrCat(role, ": is a mixture of whole models"),
+                        "name a single model");
+  }
+  model.release();
+  return absl::WrapUnique(transformer);
+}
+
+ModelOptions OptionsOf(const v1::TrainConfig& train, at::Device device) {
+  ModelOptions options;
   options.device = device;
   const bool bf16 =
       train.dtype() == v1::TrainConfig::BF16 || (train.dtype() == v1::TrainConfig::AUTO && device.is_cuda());

@@ -21,6 +21,8 @@
 
 namespace cherry::trainer {
 
+inline constexpr char kValidLoss[] = "loss/valid";
+
 // A value of a recorded series.
 struct Measure {
   std::string name;
@@ -39,12 +41,18 @@ struct GroupSum {
 class InputModels {
  public:
   virtual ~InputModels() = default;
-  // The weights of the input `role` (JobInput.role) into `model`, whose shape they must have.
-  virtual absl::Status LoadInto(absl::string_view role, Transformer* model) = 0;
+  // The weights of the input `role` (JobInput.role) into `model`, whose shape they must have but for the
+  // chain: one that the checkpoint does not have keeps its weights.
+  virtual absl::Status LoadInto(absl::string_view role, LanguageModel* model) = 0;
   // A frozen model of its own.
-  virtual absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role) = 0;
-  // Micro-batch `index` of the training data in the order of its text: the same on every rank.
-  virtual absl::StatusOr<Batch> Calibration(int64_t index) = 0;
+  virtual absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view role) = 0;
+  // The same for one that is no mixture of whole models.
+  absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view role);
+  // Micro-batch `index` of part `part` of the training data in the order of its text: the same on every rank.
+  virtual absl::StatusOr<Batch> Calibration(int64_t index, size_t part) = 0;
+  absl::StatusOr<Batch> Calibration(int64_t index) { return Calibration(index, 0); }
+  // The part of this job's training data that the checkpoint of `role` was trained on first.
+  virtual absl::StatusOr<size_t> PartOf(absl::string_view role) = 0;
   // Rank 0's value, on every rank: what decides has to decide alike.
   virtual absl::StatusOr<double> OfRankZero(double value) { return value; }
 };
@@ -62,7 +70,7 @@ class Recipe {
  public:
   virtual ~Recipe() = default;
 
-  virtual Transformer& model() = 0;
+  virtual LanguageModel& model() = 0;
 
   // Whether it measures from the weights it begins with. Then Prepare puts them into the model (rank 0's
   // count), and SetBaseline gets their validation, before the state of a checkpoint takes their place.
@@ -81,8 +89,8 @@ class Recipe {
   // micro-batches and ranks, is the objective. `step`: those totals, zeros unless needs_totals().
   virtual at::Tensor TrainingLoss(const Batch& batch, const TargetCounts& step) = 0;
 
-  // Names of the groups that validation sums over; the first is all targets.
-  virtual std::vector<std::string> validation_groups() const { return {"all"}; }
+  // The series of what validation sums over; the first is "loss/valid", all targets.
+  virtual std::vector<std::string> validation_groups() const { return {kValidLoss}; }
   // Adds a batch's sums, group by group; without a graph.
   virtual void AddValidation(const Batch& batch, absl::Span<GroupSum> sums) = 0;
   // What a validation tells beside its losses; a warning for people where something goes wrong, else empty.
@@ -98,7 +106,7 @@ class Recipe {
 // version does not train.
 absl::StatusOr<std::unique_ptr<Recipe>> MakeRecipe(const v1::JobSpec& spec, at::Device device);
 
-// Next-token cross-entropy over all targets, from random weights.
+// Next-token cross-entropy over all targets, and that of further tokens, from random weights.
 std::unique_ptr<Recipe> MakePretrainRecipe(const v1::JobSpec& spec, const ModelShape& shape,
                                            at::Device device);
 
@@ -109,8 +117,11 @@ std::unique_ptr<Recipe> MakeSgtRecipe(const v1::JobSpec& spec, const ModelShape&
 std::unique_ptr<Recipe> MakeCompressRecipe(const v1::JobSpec& spec, const ModelShape& shape,
                                            at::Device device);
 
+// A mixture of trained models, and its training.
+std::unique_ptr<Recipe> MakeFuseRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device);
+
 // How a model of this training computes.
-Transformer::Options ModelOptions(const v1::TrainConfig& train, at::Device device);
+ModelOptions OptionsOf(const v1::TrainConfig& train, at::Device device);
 
 }  // namespace cherry::trainer
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/manifest.h"
@@ -105,6 +107,7 @@ absl::StatusOr<StartingPoint> LoadResume(const v1::StartRank& start, const v1::C
   point.run.step = manifest.step;
   point.run.sample_cursor = manifest.sample_cursor;
   point.run.tokens = manifest.tokens;
+  point.run.supervised_tokens = manifest.supervised_tokens;
   point.run.loss = manifest.loss;
   point.run.valid_loss = manifest.valid_loss;
   const bool own = manifest.job_uid == start.attempt().attempt().job_uid();
@@ -123,12 +126,24 @@ absl::StatusOr<StartingPoint> LoadResume(const v1::StartRank& start, const v1::C
 absl::StatusOr<StartingPoint> LoadFrom(const v1::StartRank& start, HostState* state) {
   const v1::Checkpoint& from = start.attempt().from();
   ASSIGN_OR_RETURN(const std::string directory, DirectoryOf(start, from));
-  RETURN_IF_ERROR(LoadWeights(directory, state));
+  RETURN_IF_ERROR(LoadStartWeights(directory, state));
   StartingPoint point;
   point.weights = true;
   point.run.parent = from.name();
   LogInfo(absl::StrCat("starting from the weights of ", from.name()));
   return point;
+}
+
+// What a method made its weights of.
+std::string ParentsOf(const v1::StartAttempt& attempt) {
+  if (attempt.has_from()) {
+    return attempt.from().name();
+  }
+  std::vector<std::string> parents;
+  for (const v1::JobInput& input : attempt.inputs()) {
+    parents.push_back(input.checkpoint().name());
+  }
+  return absl::StrJoin(parents, ", ");
 }
 
 absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, const Device& device,
@@ -138,7 +153,7 @@ absl::StatusOr<StartingPoint> Load(const v1::StartRank& start, int chosen, const
   }
   if (prepared) {
     StartingPoint point;
-    point.run.parent = start.attempt().from().name();
+    point.run.parent = ParentsOf(start.attempt());
     return point;
   }
   if (start.attempt().has_from()) {

@@ -16,6 +16,7 @@
 #include "worker/kernels/cross_entropy.h"
 #include "worker/kernels/head_kl.h"
 #include "worker/kernels/row_losses.h"
+#include "worker/methods/multi_token.h"
 #include "worker/trainer/recipe.h"
 
 namespace cherry::trainer {
@@ -45,10 +46,16 @@ class SgtRecipe final : public Recipe {
  public:
   SgtRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device)
       : sgt_(spec.sgt()),
-        model_(shape, ModelOptions(spec.train(), device), static_cast<uint64_t>(spec.train().seed())),
+        model_(shape, OptionsOf(spec.train(), device), static_cast<uint64_t>(spec.train().seed())),
         selector_(sgt_, static_cast<uint64_t>(spec.train().seed())),
         rule_(RuleOf(sgt_), 0),
-        probe_(&model_) {}
+        multi_token_(spec.multi_token()),
+        steps_(spec.train().steps()),
+        probe_(&model_) {
+    for (const std::string& name : AcceptanceNames(multi_token_)) {
+      groups_.push_back(name);
+    }
+  }
 
   Transformer& model() override { return model_; }
 
@@ -56,13 +63,12 @@ class SgtRecipe final : public Recipe {
   absl::Status Prepare(InputModels* inputs) override;
   void SetBaseline(const std::vector<GroupSum>& baseline) override { baseline_ = baseline; }
 
+  void BeginStep(int64_t step) override { depth_weights_ = DepthWeights(multi_token_, step, steps_); }
   TargetCounts Count(const Batch& batch) const override { return selector_.Count(batch); }
   bool needs_totals() const override { return sgt_.anchor() > 0.0; }
   at::Tensor TrainingLoss(const Batch& batch, const TargetCounts& step) override;
 
-  std::vector<std::string> validation_groups() const override {
-    return {"all", "selected", "unselected", "rule", "other", "fact", "reason", "correct"};
-  }
+  std::vector<std::string> validation_groups() const override { return groups_; }
   void AddValidation(const Batch& batch, absl::Span<GroupSum> sums) override;
   std::vector<Measure> Compare(const std::vector<GroupSum>& now, std::string* warning) override;
 
@@ -86,6 +92,12 @@ class SgtRecipe final : public Recipe {
   Selector selector_;
   Selector rule_;
   std::map<int64_t, std::vector<uint8_t>> valid_masks_;  // By the first window of a batch of validation.
+  const v1::MultiTokenConfig multi_token_;
+  const int64_t steps_;
+  std::vector<double> depth_weights_;
+  std::vector<std::string> groups_ = {kValidLoss,          "loss/valid/selected", "loss/valid/unselected",
+                                      "loss/valid/rule",   "loss/valid/other",    "loss/valid/fact",
+                                      "loss/valid/reason", "loss/valid/correct"};
   std::vector<GroupSum> baseline_;
   bool warned_ = false;
   CouplingProbe probe_;
@@ -143,10 +155,19 @@ at::Tensor SgtRecipe::Anchor(const Batch& batch, const at::Tensor& hidden, const
 }
 
 at::Tensor SgtRecipe::TrainingLoss(const Batch& batch, const TargetCounts& step) {
-  const at::Tensor hidden = model_.Hidden(batch.tokens).flatten(0, 1);
+  const at::Tensor states = model_.Hidden(batch.tokens);
+  const at::Tensor hidden = states.flatten(0, 1);
   const at::Tensor mask = Mask(batch, hidden);
   const Rows rows = selector_.Gather(batch, mask);
   at::Tensor loss = HeadCrossEntropy(hidden.index_select(0, rows.index), model_.HeadWeight(), rows.targets);
+  if (!depth_weights_.empty()) {
+    const at::Tensor supervised = at::where(mask.view_as(batch.targets), batch.targets,
+                                            at::full({}, kIgnoredTarget, batch.targets.options()));
+    const at::Tensor further =
+        FurtherTokensLoss(multi_token_, depth_weights_, &model_, states, batch.tokens, supervised,
+                          static_cast<int64_t>(selector_.Count(batch).supervised));
+    loss = further.defined() ? loss + further : loss;
+  }
   if (sgt_.anchor() == 0.0 || step.others == 0.0) {
     return loss;
   }
@@ -156,7 +177,15 @@ at::Tensor SgtRecipe::TrainingLoss(const Batch& batch, const TargetCounts& step)
 
 void SgtRecipe::AddValidation(const Batch& batch, absl::Span<GroupSum> sums) {
   const at::NoGradGuard no_gradient;
-  const at::Tensor hidden = model_.Hidden(batch.tokens).flatten(0, 1);
+  const at::Tensor states = model_.Hidden(batch.tokens);
+  const at::Tensor hidden = states.flatten(0, 1);
+  const Acceptance acceptance = groups_.size() > kGroups
+                                    ? ChainAcceptance(&model_, states, batch.tokens, multi_token_.depth())
+                                    : Acceptance();
+  for (size_t k = 0; k < acceptance.accepted.size(); ++k) {
+    sums[kGroups + k].loss += acceptance.accepted[k];
+    sums[kGroups + k].targets += acceptance.positions[k];
+  }
   const at::Tensor losses =
       HeadRowLosses(hidden, model_.HeadWeight(), batch.targets.flatten()).to(at::kCPU).contiguous();
   std::vector<uint8_t>& selected = valid_masks_[batch.samples.front()];

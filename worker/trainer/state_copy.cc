@@ -26,6 +26,8 @@ HostState MakeHostState(const Parameters& parameters, bool moments) {
   }
   const size_t size = static_cast<size_t>(parameters.values().numel());
   state.values.resize(size);
+  const at::NoGradGuard no_gradient;
+  View(state.values).copy_(parameters.values());
   if (moments) {
     state.exp_avg.resize(size);
     state.exp_avg_sq.resize(size);

@@ -10,7 +10,7 @@
 
 namespace cherry::trainer {
 
-// Buffers for these parameters, all zero; without `moments` those stay empty.
+// Buffers for these parameters, with their values and moments of zero; without `moments` those stay empty.
 HostState MakeHostState(const Parameters& parameters, bool moments = true);
 
 // Copies weights and moments out.

@@ -94,8 +94,11 @@ INSTANTIATE_TEST_SUITE_P(
     All, BadSpecTest,
     ::testing::Values(
         BadCase{"NoKind", "kind", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_kind(); }},
-        BadCase{"OtherKind", "kind", "KIND_NOT_SUPPORTED",
-                [](v1::JobSpec* s) { s->set_kind(v1::JobSpec::FUSE); }},
+        BadCase{"NoExperts", "experts (number of)", "OUT_OF_RANGE",
+                [](v1::JobSpec* s) {
+                  s->set_kind(v1::JobSpec::FUSE);
+                  s->clear_model();
+                }},
         BadCase{"NoName", "name", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_name(); }},
         BadCase{"BadName", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("Ko_Base"); }},
         BadCase{"NameEscapes", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("../x"); }},
@@ -177,7 +180,10 @@ TEST(ResolveSpecTest, ShapeThatDiffersFromTheParentIsRefused) {
   const v1::Dataset dataset = Korean();
   v1::ModelConfig parent = *PresetConfig("tiny");
   parent.set_vocab(2048);
-  SpecContext context{&dataset, &dataset, &parent};
+  SpecContext context;
+  context.train = {&dataset};
+  context.valid = {&dataset};
+  context.parent_model = &parent;
   v1::JobSpec spec = Minimal();
   EXPECT_TRUE(ResolveSpec(spec, context).ok());
   spec.clear_model();

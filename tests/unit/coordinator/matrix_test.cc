@@ -262,7 +262,10 @@ TEST_F(Matrices, AmongTheModelsOfAnEvaluationAMatrixMeansAllItsJobs) {
   EXPECT_THAT(models, ElementsAre("outside:", "tuned-1:latest", "tuned-2:latest", "tuned-3:latest"));
   EXPECT_EQ((*drafts)[0].name, "base");
   verdict.mutable_evaluate()->mutable_baseline()->set_job("tuned");
-  EXPECT_EQ(InfoOf(Drafts({verdict, tuned}).status()).field(), "evaluate.baseline");
+  const auto by_seed = Drafts({verdict, tuned});
+  ASSERT_TRUE(by_seed.ok()) << by_seed.status();
+  EXPECT_EQ(by_seed->back().spec.evaluate().baselines_size(), 3);
+  EXPECT_EQ(by_seed->back().spec.evaluate().baselines(2).job(), "tuned-3");
 }
 
 TEST_F(Matrices, MaxParallelHoldsTheRestBackAlsoAfterARestart) {

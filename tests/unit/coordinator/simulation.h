@@ -255,7 +255,7 @@ class Simulation : public ::testing::Test {
     Say(Newest(uid).ranks(0).worker(), message);
   }
   void Exit(const std::string& uid, int rank, v1::Cause cause, int exit_code = 0,
-            const std::string& text = "") {
+            const std::string& text = "", const v1::Evaluation& evaluation = {}) {
     v1::WorkerMessage message;
     message.set_sequence(++sequence_);
     v1::RankExited* exited = message.mutable_rank_exited();
@@ -264,6 +264,9 @@ class Simulation : public ::testing::Test {
     exited->set_cause(cause);
     exited->mutable_failure()->set_exit_code(exit_code);
     exited->mutable_failure()->set_message(text);
+    if (evaluation.models_size() > 0) {
+      *exited->mutable_evaluation() = evaluation;
+    }
     Say(Newest(uid).ranks(rank).worker(), message);
   }
   void ExitAll(const std::string& uid, v1::Cause cause) {

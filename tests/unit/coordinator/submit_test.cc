@@ -94,12 +94,6 @@ TEST_F(Submits, ValidateOnlyPlansAndChangesNothing) {
   EXPECT_THAT(disk_.jobs, IsEmpty());
 }
 
-TEST_F(Submits, OtherKindsAreRefusedForNow) {
-  v1::JobSpec spec = PretrainSpec("a", 1);
-  spec.set_kind(v1::JobSpec::FUSE);
-  EXPECT_EQ(InfoOf(TrySubmit(spec).status()).reason(), "KIND_NOT_SUPPORTED");
-}
-
 TEST_F(Submits, ListsArePagedNewestFirst) {
   for (int i = 0; i < 5; ++i) {
     Submit(PretrainSpec(absl::StrCat("job-", i), 1));

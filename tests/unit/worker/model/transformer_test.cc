@@ -153,7 +153,7 @@ TEST(Transformer, DecodesWhatAFullForwardGives) {
   KvCache cache;
   // A prompt, a second piece of several tokens, then one at a time.
   const auto expect_last = [&](int64_t begin, int64_t count) {
-    const at::Tensor logits = model.Decode(ids.narrow(1, begin, count), &cache);
+    const at::Tensor logits = model.Decode(ids.narrow(1, begin, count), 1, &cache).flatten();
     EXPECT_TRUE(at::allclose(logits, full[begin + count - 1], 1e-4, 1e-5)) << begin;
   };
   expect_last(0, 30);

@@ -42,6 +42,11 @@ class Workspace {
   v1::JobSpec SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) const;
   // A resolved spec that makes one layer of the two, and loops over it four times in the end.
   v1::JobSpec CompressSpec(int64_t steps) const;
+  // A resolved spec that makes two such models the experts of one, balanced without a loss, with a chain of
+  // two.
+  v1::JobSpec FuseSpec(int64_t steps) const;
+  // A resolved spec that measures models against the first of them.
+  v1::JobSpec EvaluateSpec() const;
   // An attempt of it.
   v1::StartAttempt Attempt(const v1::JobSpec& spec, int64_t epoch, int world_size) const;
   // The same, from `start`, which is also the reference.

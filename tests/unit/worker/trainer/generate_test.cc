@@ -123,5 +123,57 @@ TEST_F(GenerateTest, RefusesADirectoryThatIsNoCheckpoint) {
   EXPECT_THAT(generated.done.error(), HasSubstr("manifest.json: missing"));
 }
 
+// Checkpoints of a model with a chain and of one with loops.
+std::vector<std::string> Drafting(const Workspace& workspace) {
+  const AttemptResult base = RunAttempt(workspace, workspace.Attempt(workspace.Spec(30), 11, 1));
+  std::vector<std::string> directories;
+  int64_t epoch = 12;
+  for (const v1::JobSpec& spec : {workspace.FuseSpec(20), workspace.CompressSpec(18)}) {
+    const AttemptResult result =
+        RunAttempt(workspace, workspace.MethodAttempt(spec, base.checkpoints[0], epoch++, 1));
+    EXPECT_EQ(result.ranks[0].exit_code, kExitDone) << result.ranks[0].log;
+    directories.push_back(absl::StrCat(workspace.checkpoint_root(), "/", result.checkpoints[0].path()));
+  }
+  return directories;
+}
+
+TEST_F(GenerateTest, DraftsChangeNoToken) {
+  for (const std::string& directory : Drafting(*workspace_)) {
+    SCOPED_TRACE(directory);
+    int64_t accepted = 0;
+    for (const double temperature : {0.0, 1.0}) {
+      for (int32_t prompt = 3; prompt < 11; ++prompt) {
+        v1::GenerateRequest request = Request();
+        request.set_checkpoint_directory(directory);
+        request.clear_prompt();
+        request.add_prompt(1);
+        request.add_prompt(prompt);
+        request.set_max_new_tokens(40);
+        request.set_temperature(temperature);
+        request.set_seed(prompt);
+        const Generated plain = Generate(request);
+        for (const int drafts : {1, 3}) {
+          request.set_draft_tokens(drafts);
+          const Generated drafted = Generate(request);
+          EXPECT_EQ(drafted.tokens, plain.tokens) << drafts;
+          EXPECT_EQ(drafted.done.reason(), plain.done.reason());
+          ASSERT_EQ(drafted.done.accepted_size(), drafts) << drafted.done.error();
+          EXPECT_LE(drafted.done.accepted(0), drafted.done.drafted(0));
+          accepted += drafted.done.accepted(0);
+        }
+      }
+    }
+    EXPECT_GT(accepted, 0);
+  }
+}
+
+TEST_F(GenerateTest, RefusesDraftsOfAModelThatCannotMakeThem) {
+  v1::GenerateRequest request = Request();
+  request.set_draft_tokens(2);
+  const Generated generated = Generate(request);
+  EXPECT_EQ(generated.exit_code, kExitUser);
+  EXPECT_THAT(generated.done.error(), HasSubstr("nothing to draft with"));
+}
+
 }  // namespace
 }  // namespace cherry::trainer

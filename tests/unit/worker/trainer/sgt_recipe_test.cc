@@ -19,11 +19,12 @@ const ModelShape kShape = {.layers = 1, .dim = 16, .heads = 2, .kv_heads = 2, .f
 
 class FreshModels final : public InputModels {
  public:
-  absl::Status LoadInto(absl::string_view, Transformer*) override { return absl::OkStatus(); }
-  absl::StatusOr<std::unique_ptr<Transformer>> Load(absl::string_view) override {
-    return std::make_unique<Transformer>(kShape, Transformer::Options{}, 2);
+  absl::Status LoadInto(absl::string_view, LanguageModel*) override { return absl::OkStatus(); }
+  absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view) override {
+    return std::make_unique<Transformer>(kShape, ModelOptions{}, 2);
   }
-  absl::StatusOr<Batch> Calibration(int64_t) override { return absl::UnimplementedError("no data"); }
+  absl::StatusOr<size_t> PartOf(absl::string_view) override { return 0; }
+  absl::StatusOr<Batch> Calibration(int64_t, size_t) override { return absl::UnimplementedError("no data"); }
 };
 
 Batch MakeBatch() {

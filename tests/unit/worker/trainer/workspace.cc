@@ -159,11 +159,52 @@ v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
   return resolved.value_or(spec);
 }
 
+v1::JobSpec Workspace::FuseSpec(int64_t steps) const {
+  const v1::JobSpec base = Spec(steps);
+  v1::JobSpec spec = base;
+  spec.set_kind(v1::JobSpec::FUSE);
+  spec.set_name("ko-moee");
+  spec.clear_model();
+  SpecContext context;
+  context.train = {&dataset_};
+  context.valid = {&dataset_};
+  for (const char* job : {"ko-a", "ko-b"}) {
+    spec.add_experts()->set_job(job);
+    context.experts.push_back({base.model(), "ko/train", &dataset_, {"ko-base"}});
+  }
+  spec.mutable_fuse()->set_top_k(1);
+  spec.mutable_fuse()->set_balance_rate(0.01);
+  spec.mutable_multi_token()->set_depth(2);
+  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
+  EXPECT_TRUE(resolved.ok()) << resolved.status();
+  return resolved.value_or(spec);
+}
+
+v1::JobSpec Workspace::EvaluateSpec() const {
+  const v1::JobSpec base = Spec(1);
+  v1::JobSpec spec = base;
+  spec.set_kind(v1::JobSpec::EVALUATE);
+  spec.set_name("ko-verdict");
+  spec.clear_model();
+  spec.mutable_evaluate()->mutable_baseline()->set_job("ko-base");
+  spec.mutable_evaluate()->add_models()->set_job("ko-sgt");
+  spec.mutable_evaluate()->add_measures(v1::EvaluateConfig::RECOVERY);
+  SpecContext context;
+  context.train = {&dataset_};
+  context.valid = {&dataset_};
+  context.parent_model = &base.model();
+  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
+  EXPECT_TRUE(resolved.ok()) << resolved.status();
+  return resolved.value_or(spec);
+}
+
 v1::StartAttempt Workspace::MethodAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
                                           int world_size) const {
   v1::StartAttempt attempt = Attempt(spec, epoch, world_size);
-  *attempt.mutable_from() = start;
-  for (const char* role : {"origin", "sgt.reference"}) {
+  if (spec.kind() != v1::JobSpec::FUSE) {
+    *attempt.mutable_from() = start;
+  }
+  for (const char* role : {"origin", "sgt.reference", "experts[0]", "experts[1]"}) {
     v1::JobInput* const input = attempt.add_inputs();
     input->set_role(role);
     *input->mutable_checkpoint() = start;

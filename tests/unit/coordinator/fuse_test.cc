@@ -1,0 +1,148 @@
+// Fusions and evaluations: which checkpoints they read, what they inherit, and what they wait for.
+#include "tests/unit/coordinator/pipeline_simulation.h"
+
+namespace cherry::coordinator {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class Fusions : public PipelineSimulation {
+ protected:
+  static v1::JobSpec Fuse(const std::string& name, const std::vector<std::string>& experts) {
+    v1::JobSpec spec;
+    spec.set_kind(v1::JobSpec::FUSE);
+    spec.set_name(name);
+    for (const std::string& expert : experts) {
+      spec.add_experts()->set_job(expert);
+    }
+    return spec;
+  }
+
+  static v1::JobSpec Verdict(const std::string& name, const std::string& baseline,
+                             const std::vector<std::string>& models) {
+    v1::JobSpec spec;
+    spec.set_kind(v1::JobSpec::EVALUATE);
+    spec.set_name(name);
+    spec.mutable_evaluate()->mutable_baseline()->set_job(baseline);
+    for (const std::string& model : models) {
+      spec.mutable_evaluate()->add_models()->set_job(model);
+    }
+    return spec;
+  }
+
+  std::vector<std::string> RolesOf(const std::string& uid) {
+    std::vector<std::string> roles;
+    for (const auto& send : Take<SendToWorker>()) {
+      if (send.message.has_start() && send.message.start().attempt().job_uid() == uid) {
+        for (const v1::JobInput& input : send.message.start().inputs()) {
+          roles.push_back(absl::StrCat(input.role(), "=", input.checkpoint().name()));
+          last_start_ = send.message.start();
+        }
+      }
+    }
+    return roles;
+  }
+
+  v1::StartAttempt last_start_;
+};
+
+TEST_F(Fusions, WaitForTheirExpertsAndReadTheirBest) {
+  AddWorker("w0", 1);
+  const auto response = TryPipeline(
+      "moee", {PretrainSpec("base", 1), From("a", "base"), From("b", "base"), Fuse("moee", {"a", "b"})});
+  ASSERT_TRUE(response.ok()) << Describe(response.status());
+  const v1::JobSpec& resolved = response->jobs(3).resolved();
+  EXPECT_EQ(resolved.data().train(), "ko/train");
+  EXPECT_EQ(resolved.model().experts(), 2);
+  EXPECT_EQ(resolved.experts(1).job_uid(), response->jobs(2).uid());
+  for (int i = 0; i < 3; ++i) {
+    Succeed(response->jobs(i).uid());
+  }
+  const std::string uid = response->jobs(3).uid();
+  EXPECT_EQ(StateOf(uid), v1::Job::STARTING);
+  EXPECT_THAT(RolesOf(uid), ElementsAre(HasSubstr("experts[0]=namespaces/default/jobs/a/checkpoints/"),
+                                        HasSubstr("experts[1]=namespaces/default/jobs/b/checkpoints/")));
+}
+
+TEST_F(Fusions, RefuseExpertsWithoutACommonAncestor) {
+  const auto refused =
+      TryPipeline("moee", {PretrainSpec("a", 1), PretrainSpec("b", 1), Fuse("moee", {"a", "b"})});
+  EXPECT_EQ(InfoOf(refused.status()).reason(), "EXPERTS_UNRELATED");
+  EXPECT_EQ(InfoOf(refused.status()).field(), "experts[1]");
+}
+
+TEST_F(Fusions, WhatEndsAnExpertEndsThem) {
+  AddWorker("w0", 1);
+  const auto response = TryPipeline(
+      "moee", {PretrainSpec("base", 1), From("a", "base"), From("b", "base"), Fuse("moee", {"a", "b"})});
+  ASSERT_TRUE(response.ok()) << Describe(response.status());
+  EXPECT_TRUE(TryCancel(response->jobs(0).uid()).ok());
+  ExitAll(response->jobs(0).uid(), v1::CAUSE_STOPPED);
+  EXPECT_EQ(StateOf(response->jobs(3).uid()), v1::Job::CANCELLED);
+  EXPECT_THAT(Job(response->jobs(3).uid()).reason(), HasSubstr("base is CANCELLED"));
+}
+
+TEST_F(Fusions, AnEvaluationReadsEveryModelAndWhatTheFirstCameFrom) {
+  AddWorker("w0", 1);
+  const auto response =
+      TryPipeline("mini", {PretrainSpec("base", 1), From("a", "base"), From("b", "base"),
+                           Verdict("verdict", "a", {"b"})});
+  ASSERT_TRUE(response.ok()) << Describe(response.status());
+  for (int i = 0; i < 3; ++i) {
+    Succeed(response->jobs(i).uid());
+  }
+  const std::string uid = response->jobs(3).uid();
+  EXPECT_THAT(RolesOf(uid), ::testing::UnorderedElementsAre(
+                                HasSubstr("evaluate.baseline=namespaces/default/jobs/a/checkpoints/"),
+                                HasSubstr("evaluate.models[0]=namespaces/default/jobs/b/checkpoints/"),
+                                HasSubstr("evaluate.start=namespaces/default/jobs/base/checkpoints/")));
+  for (const v1::JobInput& input : last_start_.inputs()) {
+    EXPECT_THAT(input.checkpoint().name(), ::testing::StartsWith(input.job().name()));
+    EXPECT_TRUE(input.job().has_resolved());
+  }
+}
+
+TEST_F(Fusions, AnEvaluationSucceedsWithItsFindingsAndWithoutACheckpoint) {
+  AddWorker("w0", 1);
+  const std::string base = Submit(PretrainSpec("base", 1));
+  Succeed(base);
+  for (const bool found : {false, true}) {
+    const std::string uid = Submit(Verdict(found ? "second" : "first", "base", {"base"}));
+    RunTo(uid, 1);
+    v1::Evaluation evaluation;
+    if (found) {
+      evaluation.add_models()->set_job("base");
+    }
+    Exit(uid, 0, v1::CAUSE_SUCCEEDED, 0, "", evaluation);
+    EXPECT_EQ(StateOf(uid), found ? v1::Job::SUCCEEDED : v1::Job::BACKOFF);
+    EXPECT_EQ(Job(uid).evaluation().models_size(), found ? 1 : 0);
+    if (!found) {
+      EXPECT_TRUE(TryCancel(uid).ok());
+    }
+  }
+}
+
+TEST_F(Fusions, AMatrixAsBaselineMeansItsJobsOneForEachSeed) {
+  v1::JobSpec arm = From("arm", "base");
+  arm.set_kind(v1::JobSpec::SGT);
+  auto& axes = *arm.mutable_matrix()->mutable_axes();
+  for (const char* selector : {"all", "random"}) {
+    axes["sgt.selector"].add_values()->set_string_value(selector);
+  }
+  for (const int seed : {1, 2}) {
+    axes["train.seed"].add_values()->set_number_value(seed);
+  }
+  const auto response =
+      TryPipeline("mini", {PretrainSpec("base", 1), arm, Verdict("verdict", "arm-all", {"arm-random"})});
+  ASSERT_TRUE(response.ok()) << Describe(response.status());
+  const v1::EvaluateConfig& evaluate = response->jobs(5).resolved().evaluate();
+  ASSERT_EQ(evaluate.baselines_size(), 2);
+  EXPECT_EQ(evaluate.baselines(1).job(), "arm-all-2");
+  ASSERT_EQ(evaluate.models_size(), 2);
+  EXPECT_EQ(evaluate.models(0).job(), "arm-random-1");
+  EXPECT_EQ(response->jobs(5).resolved().train().steps(), 4);
+}
+
+}  // namespace
+}  // namespace cherry::coordinator

@@ -1,0 +1,99 @@
+#include "worker/methods/fuse/fuse.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "common/parameter_names.h"
+
+namespace cherry::trainer {
+namespace {
+
+at::Tensor ParameterOf(const Parameters& parameters, const std::string& name) {
+  const int64_t index = parameters.Find(name);
+  TORCH_CHECK(index >= 0, "the model has no parameter ", name);
+  return parameters.list()[static_cast<size_t>(index)].tensor.detach();
+}
+
+at::Tensor UnitMean(const std::vector<at::Tensor>& rows) {
+  const at::Tensor mean = at::cat(rows).to(at::kFloat).mean(0);
+  return mean / mean.norm().clamp_min(1e-12);
+}
+
+}  // namespace
+
+void FuseFfns(absl::Span<Transformer* const> experts, Transformer* target) {
+  const at::NoGradGuard no_gradient;
+  for (const Visit& visit : VisitsOf(target->shape())) {
+    for (size_t i = 0; visit.round == 0 && i < experts.size(); ++i) {
+      for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
+        ParameterOf(target->parameters(), ExpertName(visit.layer, static_cast<int64_t>(i), part))
+            .copy_(ParameterOf(experts[i]->parameters(), LayerName(visit.layer, absl::StrCat("mlp.", part))));
+      }
+    }
+  }
+  const Parameters& first = experts.front()->parameters();
+  for (const NamedParameter& parameter : target->parameters().list()) {
+    if (first.Find(parameter.name) < 0 || IsChainName(parameter.name)) {
+      continue;
+    }
+    at::Tensor sum = at::zeros_like(parameter.tensor, at::kDouble);
+    for (const Transformer* expert : experts) {
+      sum += ParameterOf(expert->parameters(), parameter.name);
+    }
+    parameter.tensor.detach().copy_(sum / static_cast<double>(experts.size()));
+  }
+}
+
+void FuseModels(absl::Span<Transformer* const> experts, TokenMixture* target) {
+  const at::NoGradGuard no_gradient;
+  for (size_t i = 0; i < experts.size(); ++i) {
+    const std::string prefix = ModelPrefix(static_cast<int64_t>(i));
+    for (const NamedParameter& parameter : target->parameters().list()) {
+      absl::string_view name = parameter.name;
+      if (absl::ConsumePrefix(&name, prefix)) {
+        parameter.tensor.detach().copy_(ParameterOf(experts[i]->parameters(), std::string(name)));
+      }
+    }
+  }
+}
+
+void CentreRouters(absl::Span<Transformer* const> experts, const std::vector<std::vector<at::Tensor>>& tokens,
+                   Transformer* target) {
+  const at::NoGradGuard no_gradient;
+  const std::vector<Visit> visits = VisitsOf(target->shape());
+  for (size_t i = 0; i < experts.size(); ++i) {
+    std::vector<std::vector<at::Tensor>> inputs(visits.size());
+    experts[i]->KeepFfnInputs(true);
+    for (const at::Tensor& text : tokens[i]) {
+      experts[i]->Hidden(text);
+      for (size_t visit = 0; visit < visits.size(); ++visit) {
+        inputs[visit].push_back(experts[i]->ffn_inputs()[visit]);
+      }
+    }
+    experts[i]->KeepFfnInputs(false);
+    for (size_t visit = 0; visit < visits.size(); ++visit) {
+      ParameterOf(target->parameters(), RouterName(visits[visit]))
+          .select(0, static_cast<int64_t>(i))
+          .copy_(UnitMean(inputs[visit]));
+    }
+  }
+}
+
+void CentreGate(const std::vector<std::vector<at::Tensor>>& tokens, TokenMixture* target) {
+  const at::NoGradGuard no_gradient;
+  const at::Tensor gate = ParameterOf(target->parameters(), kGateName);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    std::vector<at::Tensor> inputs;
+    for (const at::Tensor& text : tokens[i]) {
+      inputs.push_back(target->GateInput(text));
+    }
+    gate.select(0, static_cast<int64_t>(i)).copy_(UnitMean(inputs));
+  }
+}
+
+}  // namespace cherry::trainer
