@@ -7,7 +7,8 @@ usage() {
   cat <<'END'
 usage: deploy/corpus.sh OUTDIR [ko] [anarchism] [gcide] [--quiet]
 
-Writes OUTDIR/ko/libreoffice-help.jsonl (Korean; the default), OUTDIR/en/anarchism.jsonl,
+Writes OUTDIR/ko/libreoffice-help.jsonl (Korean; the default), and of the same pages those about tables and
+macros (OUTDIR/parts/ko-calc.jsonl) and the others (ko-rest.jsonl); OUTDIR/en/anarchism.jsonl and
 OUTDIR/en/gcide.jsonl (English): one document a line, {"id": NAME, "text": TEXT}. The packages are
 unpacked beneath $CHERRY_DEPS (~/.cache/cherry/deps), not installed. Files that are there stay.
 Needs deploy/setup.sh --quickstart.
@@ -44,7 +45,13 @@ extract() {
   DID="$(cat "$counts"): $file"
 }
 
-korean() { extract ko libreoffice-help-ko ko/libreoffice-help.jsonl; }
+korean() {
+  extract ko libreoffice-help-ko ko/libreoffice-help.jsonl
+  local pattern='^\{"id": "(scalc|sbasic)/' whole=$OUT/ko/libreoffice-help.jsonl parts=$OUT/parts
+  mkdir -p "$parts"
+  grep -E "$pattern" "$whole" > "$parts/ko-calc.jsonl"
+  grep -Ev "$pattern" "$whole" > "$parts/ko-rest.jsonl"
+}
 faq() { extract anarchism anarchism en/anarchism.jsonl; }
 dictionary() { extract gcide dict-gcide en/gcide.jsonl; }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From a bare Debian 12 to a trained model: installs, builds, prepares real Korean text, pretrains on two
-# ranks, watches, samples, and checks with a real Prometheus that the metrics arrive.
+# From a bare Debian 12 to the whole method on real Korean text: installs, builds, prepares the text, runs the pipeline
+# examples/cherry-mini.yaml, watches it, samples with drafts, reports, and checks with a real Prometheus that the metrics
+# arrive.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -111,39 +112,56 @@ wait_for() {
   done
 }
 
+# dataset NAME ARGUMENT...: made unless it is there.
+dataset() {
+  local name=$1
+  shift
+  if [ ! -e "$CHERRY_HOME/data/$name/manifest.json" ]; then
+    cherry data prepare --name "$name" "$@" >> "$LOG" 2>&1 ||
+      fail "the dataset $name could not be made" "see the log; 'rm -r $CHERRY_HOME/data/$name' starts afresh"
+  elif ! cherry get datasets "$name" >> "$LOG" 2>&1; then
+    cherry data register "$name" >> "$LOG" 2>&1 || fail "the dataset $name could not be registered" "see the log"
+  fi
+}
+
 prepare_data() {
   LOG=$WORK/prepare.log
-  if [ ! -e "$CHERRY_HOME/data/ko/manifest.json" ]; then
-    cherry data prepare --name ko --vocab 2048 "$WORK/corpus/ko" > "$LOG" 2>&1 ||
-      fail "the dataset could not be made" "see the log; 'rm -r $CHERRY_HOME/data/ko' starts afresh"
-  elif ! cherry get datasets ko > "$LOG" 2>&1; then
-    cherry data register ko > "$LOG" 2>&1 || fail "the dataset could not be registered" "see the log"
-  fi
-  DID="dataset ko: $(field "$(cherry get datasets ko -o json)" tokens) tokens in train"
+  : > "$LOG"
+  dataset ko --vocab 2048 "$WORK/corpus/ko"
+  dataset ko-calc --tokenizer ko "$WORK/corpus/parts/ko-calc.jsonl"
+  dataset ko-rest --tokenizer ko "$WORK/corpus/parts/ko-rest.jsonl"
+  DID="$(field "$(cherry get datasets ko -o json)" tokens) Korean tokens in train; of two kinds: ko-calc, ko-rest"
 }
 
 # field JSON KEY [N]: the N-th (first; $: last) value of a key in protobuf JSON.
 field() { grep -oE "\"$2\": *\"?[^,\"}]+" <<< "$1" | sed -E 's/.*: *"?//' | sed -n "${3:-1}p"; }
 
-train() {
+run_pipeline() {
   echo
-  cherry submit "$CHERRY_ROOT/examples/pretrain.yaml" --watch ||
-    fail "the job did not succeed" "cherry explain ko-base; cherry logs ko-base (with --keep)"
+  cherry submit "$CHERRY_ROOT/examples/cherry-mini.yaml" --watch ||
+    fail "the pipeline did not succeed" "cherry get jobs; cherry explain JOB; cherry logs JOB (with --keep)"
   echo
   local job
-  job=$(cherry get jobs ko-base -o json)
+  job=$(cherry get jobs mini-base -o json)
   LOSS=$(field "$job" valid_loss)
   SPEED=$(field "$job" tokens_per_second)
-  CHECKPOINT=$CHERRY_HOME/checkpoints/$(field "$(cherry get checkpoints ko-base -o json)" path '$')
+  CHECKPOINT=$CHERRY_HOME/checkpoints/$(field "$(cherry get checkpoints mini-moee -o json)" path '$')
   ENTROPY=$(field "$(cherry get datasets ko -o json)" unigram_entropy '$')
-  DID="validation loss $(printf %.3f "$LOSS")"
+  DID="$(cherry get jobs -o name | grep -c mini-) jobs; the base's validation loss is $(printf %.3f "$LOSS")"
 }
 
 sample() {
   LOG=$WORK/sample.log
-  cherry generate ko-base --prompt '문서를 저장하려면' --max-tokens 60 --temperature 0.7 --seed 1 > "$LOG" 2>&1 ||
+  cherry generate mini-moee --prompt '문서를 저장하려면' --max-tokens 60 --temperature 0.7 --seed 1 --speculative > "$LOG" 2>&1 ||
     fail "no text could be sampled" "see the log"
   DID=$(tr '\n' ' ' < "$LOG" | cut -c1-90)
+}
+
+write_report() {
+  LOG=$WORK/report.log
+  REPORT=$WORK/report.html
+  cherry report cherry-mini --output "$REPORT" > "$LOG" 2>&1 || fail "the report could not be written" "see the log"
+  DID=${REPORT#"$CHERRY_ROOT"/}
 }
 
 # The newest value that Prometheus has of a series, over the last ten minutes; nothing where it has none.
@@ -154,17 +172,18 @@ query() {
 
 # What has just happened is in the next scrape.
 series_arrived() {
-  STEP=$(query 'max(max_over_time(cherry_job_step{job_name="ko-base"}[15m]))')
+  STEP=$(query 'max(max_over_time(cherry_job_step{job_name="mini-base"}[15m]))')
+  LOAD=$(query 'max(max_over_time(cherry_job_expert_load{job_name="mini-moee"}[15m]))')
   JOBS=$(query 'sum(cherry_jobs{state="SUCCEEDED"})')
   UP=$(query 'sum(up)')
-  [ -n "$STEP" ] && [ -n "$JOBS" ] && [ "$UP" = 2 ]
+  [ -n "$STEP" ] && [ -n "$LOAD" ] && [ -n "$JOBS" ] && [ "$UP" = 2 ]
 }
 
 check_metrics() {
   wait_for 15 series_arrived ||
-    fail "Prometheus lacks series (up $UP, cherry_job_step '$STEP', cherry_jobs '$JOBS')" \
+    fail "Prometheus lacks series (up $UP, cherry_job_step '$STEP', cherry_job_expert_load '$LOAD', cherry_jobs '$JOBS')" \
       "curl $COORDINATOR_METRICS and $WORKER_METRICS"
-  DID="Prometheus saw step $STEP of ko-base and $JOBS succeeded job(s)"
+  DID="Prometheus saw step $STEP of mini-base, the load of experts and $JOBS succeeded jobs"
 }
 
 main() {
@@ -178,27 +197,39 @@ main() {
   phase 'cluster' start_cluster
   phase 'Prometheus' start_prometheus
   phase 'tokens' prepare_data
-  phase 'pretrain' train
+  phase 'pipeline' run_pipeline
   phase 'sample' sample
+  phase 'report' write_report
   phase 'metrics' check_metrics
   printf '%-22s %7.1f s\n' 'in all' "$(seconds_since "$start")"
   report
 }
 
+verdicts() {
+  local job
+  for job in mini-selection mini-fusion; do
+    cherry describe job "$job" | sed -n '/^evaluation:/,/^[a-z]/p' | grep -E '^  (holds|fails|undecided) ' || true
+  done
+}
+
 report() {
   cat <<END
 
-validation loss    $(printf %.3f "$LOSS") nats per token
-unigram entropy    $(printf %.3f "$ENTROPY") nats per token: the model is $(awk "BEGIN {printf \"%.2f\", $ENTROPY - $LOSS}") nats better
+verdicts, at a size that settles nothing (docs/claims.md has the experiments):
+$(verdicts)
+
+validation loss    $(printf %.3f "$LOSS") nats per token of the base
+unigram entropy    $(printf %.3f "$ENTROPY") nats per token: the base is $(awk "BEGIN {printf \"%.2f\", $ENTROPY - $LOSS}") nats better
 training speed     $(printf %.0f "$SPEED") tokens/s on two ranks
 checkpoint         $CHECKPOINT
+report             $REPORT
 metrics            $COORDINATOR_METRICS, $WORKER_METRICS
 
 try next (export CHERRY_HOME=$CHERRY_HOME PATH=$BUILD/bin:\$PATH CHERRY_COORDINATOR=$COORDINATOR):
   $([ $KEEP = 1 ] || echo "cherry local start --slots 2 --port ${COORDINATOR##*:}  # it is stopped now; --keep leaves it running
-  ")cherry describe job ko-base
-  cherry metrics ko-base --name loss/train
-  cherry generate ko-base --prompt '파일을 열려면'
+  ")cherry describe job mini-selection
+  cherry metrics mini-sgt-rule --name coupling/cosine
+  cherry generate mini-moee --prompt '파일을 열려면' --speculative
 END
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "client/cli/commands.h"
 #include "client/cli/context.h"
+#include "client/cli/evaluation_text.h"
 #include "client/cli/get_tables.h"
 #include "client/cli/job_file.h"
 #include "client/cli/job_text.h"
@@ -110,6 +111,7 @@ absl::Status DescribeJob(Context* context, Client* client, const std::string& na
   page.Section("waits for", PendingText(job));
   page.Section("spec", JobSpecToYaml(job.has_resolved() ? job.resolved() : job.spec()));
   page.Section("plan", job.has_plan() ? PlanText(job.plan(), 0) : "");
+  page.Section("evaluation", job.has_evaluation() ? EvaluationText(job.evaluation(), context->ns()) : "");
   page.Section("attempts", job.attempts_size() > 0 ? AttemptTable(job).Render() : "");
   page.Section("checkpoints",
                checkpoints.empty() ? "" : CheckpointTable(checkpoints, references, true).Render());

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/context.h"
 #include "client/data/checkpoint_export.h"
 #include "client/data/checkpoint_ref.h"
@@ -31,6 +32,8 @@ struct CheckpointFlags {
   v1::GenerateRequest generate;
   std::string prompt;
   bool seeded = false;
+  bool speculative = false;
+  int32_t draft_tokens = 3;
 };
 
 absl::StatusOr<ResolvedCheckpoint> Resolve(const CheckpointFlags& flags, Context* context) {
@@ -100,6 +103,17 @@ const char* ReasonText(v1::GenerateDone::Reason reason) {
   return reason == v1::GenerateDone::END_OF_TEXT ? "end of text" : "length";
 }
 
+// "40 tokens in 0.31 s; of the drafts 71 %, 48 % were said"
+std::string SpeculationText(const GenerateResult& result) {
+  std::vector<std::string> shares;
+  for (size_t i = 0; i < result.drafted.size() && result.drafted[i] > 0; ++i) {
+    shares.push_back(absl::StrFormat(
+        "%.0f %%", 100.0 * static_cast<double>(result.accepted[i]) / static_cast<double>(result.drafted[i])));
+  }
+  return absl::StrFormat("%d tokens in %.2f s; of the drafts %s were said\n", result.tokens, result.seconds,
+                         shares.empty() ? "none" : absl::StrJoin(shares, ", "));
+}
+
 absl::Status PrintGenerated(const std::string& prompt, const std::string& text,
                             const std::vector<int32_t>& ids, const GenerateResult& result, Context* context) {
   google::protobuf::Struct message;
@@ -110,6 +124,11 @@ absl::Status PrintGenerated(const std::string& prompt, const std::string& text,
     fields["tokens"].mutable_list_value()->add_values()->set_number_value(id);
   }
   fields["reason"].set_string_value(ReasonText(result.reason));
+  for (const auto& [name, counts] : {std::pair{"drafted", &result.drafted}, {"accepted", &result.accepted}}) {
+    for (const int64_t count : *counts) {
+      fields[name].mutable_list_value()->add_values()->set_number_value(static_cast<double>(count));
+    }
+  }
   return context->Print(message);
 }
 
@@ -125,6 +144,7 @@ absl::Status RunGenerateCommand(const std::shared_ptr<CheckpointFlags>& flags, C
   v1::GenerateRequest request = flags->generate;
   request.set_checkpoint_directory(checkpoint.directory);
   request.mutable_prompt()->Assign(prompt.begin(), prompt.end());
+  request.set_draft_tokens(flags->speculative ? flags->draft_tokens : 0);
   if (!flags->seeded) {
     request.set_seed(static_cast<int64_t>(std::random_device()() >> 1));
   }
@@ -162,6 +182,9 @@ absl::Status RunGenerateCommand(const std::shared_ptr<CheckpointFlags>& flags, C
     context->out() << "\n";
   }
   RETURN_IF_ERROR(result.status());
+  if (live && flags->speculative) {
+    context->err() << SpeculationText(*result);
+  }
   return live ? absl::OkStatus() : PrintGenerated(flags->prompt, text, ids, *result, context);
 }
 
@@ -236,6 +259,10 @@ void RegisterGenerateCommand(CLI::App& app, Context* context) {
         flags->seeded = true;
       },
       "The same seed gives the same text (default: a new one each time)");
+  command->add_flag("--speculative", flags->speculative,
+                    "Draft with the model's chain, or one round of its loops: the same text, sooner");
+  command->add_option("--draft-tokens", flags->draft_tokens, "Tokens drafted at a time (default 3)")
+      ->check(CLI::Range(1, 16));
 }
 
 }  // namespace cherry::client

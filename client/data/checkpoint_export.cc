@@ -27,10 +27,10 @@ absl::Status CheckOutput(const ExportOptions& options) {
 }
 
 // The trainer names the class of transformers that computes the same function; other models have none, but
-// for loops that unfold into one.
+// for what folds into one.
 absl::Status CheckExpressible(const std::string& path, const std::string& text) {
-  const Loops loops = LoopsOf(text);
-  if (loops.serveable) {
+  const OwnModel model = OwnModelOf(text);
+  if (model.folds()) {
     return absl::OkStatus();
   }
   const Json config = Json::parse(text, nullptr, false);
@@ -43,8 +43,9 @@ absl::Status CheckExpressible(const std::string& path, const std::string& text) 
     }
   }
   return Error(absl::StatusCode::kFailedPrecondition, "MODEL_NOT_EXPRESSIBLE", "format",
-               absl::StrCat(path, ": transformers has no model like ", config["architectures"].dump()),
-               loops.schedule.empty()
+               absl::StrCat(path, ": transformers has no model like ", config["architectures"].dump(),
+                            model.experts > 0 ? ", a mixture with loops, gains or biases of its own" : ""),
+               model.schedule.empty() || model.experts > 0
                    ? "export it in Cherry's own format with --format cherry"
                    : "loops unfold into a plain model where compress.unroll.serveable is true; "
                      "export this one with --format cherry");
@@ -83,22 +84,22 @@ absl::Status ExportHuggingFace(const ExportOptions& options, const Manifest& man
   const std::string config_path = absl::StrCat(options.checkpoint, "/", kConfigFile);
   ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path));
   RETURN_IF_ERROR(CheckExpressible(config_path, config));
-  const Loops loops = LoopsOf(config);
+  const bool fold = OwnModelOf(config).folds();
   RETURN_IF_ERROR(CheckOutput(options));
   const auto to = [&](absl::string_view name) { return absl::StrCat(options.output, "/", name); };
   const auto from = [&](absl::string_view name) { return absl::StrCat(options.checkpoint, "/", name); };
-  RETURN_IF_ERROR(loops.schedule.empty() ? CopyFile(from(kModelFile), to(kModelFile))
-                                         : FoldWeights(from(kModelFile), to(kModelFile), config));
+  RETURN_IF_ERROR(fold ? FoldWeights(from(kModelFile), to(kModelFile), config)
+                       : CopyFile(from(kModelFile), to(kModelFile)));
   RETURN_IF_ERROR(CopyFile(from(kTokenizerFile), to(kTokenizerFile)));
   RETURN_IF_ERROR(WriteFileAtomically(to("tokenizer_config.json"),
                                       TokenizerConfig(manifest.spec.train().sequence_length())));
   RETURN_IF_ERROR(WriteFileAtomically(to("generation_config.json"), GenerationConfig()));
   // Last: without it nothing opens the directory.
-  if (loops.schedule.empty()) {
-    RETURN_IF_ERROR(CopyFile(config_path, to(kConfigFile)));
-  } else {
+  if (fold) {
     ASSIGN_OR_RETURN(const std::string plain, FoldConfig(config));
     RETURN_IF_ERROR(WriteFileAtomically(to(kConfigFile), plain));
+  } else {
+    RETURN_IF_ERROR(CopyFile(config_path, to(kConfigFile)));
   }
   result->files = {kModelFile, kTokenizerFile, "tokenizer_config.json", "generation_config.json",
                    kConfigFile};

@@ -97,9 +97,16 @@ absl::Status FoldVisit(const Visit& visit, int64_t place, bool qk_norm, Folded* 
 
 }  // namespace
 
-Loops LoopsOf(absl::string_view config) {
+OwnModel OwnModelOf(absl::string_view config) {
   const absl::StatusOr<Json> json = Parse(config);
-  return json.ok() ? Loops{json->value("schedule", ""), json->value("serveable", false)} : Loops();
+  OwnModel model;
+  if (json.ok()) {
+    model.own = json->value("model_type", "") == "cherry";
+    model.schedule = json->value("schedule", "");
+    model.serveable = json->value("serveable", false);
+    model.experts = json->value("experts", int64_t{0});
+  }
+  return model;
 }
 
 absl::StatusOr<std::string> FoldConfig(absl::string_view config) {
@@ -109,7 +116,7 @@ absl::StatusOr<std::string> FoldConfig(absl::string_view config) {
   json["architectures"] = {qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"};
   json["model_type"] = qk_norm ? "qwen3" : "llama";
   json["num_hidden_layers"] = visits.size();
-  for (const char* own : {"schedule", "serveable", "qk_norm"}) {
+  for (const char* own : {"schedule", "serveable", "qk_norm", "experts", "top_k", "routing", "token_chain"}) {
     json.erase(own);
   }
   return json.dump(2) + "\n";

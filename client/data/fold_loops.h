@@ -1,7 +1,9 @@
-// A serveable model with loops as the plain model that computes the same: a layer for every visit.
+// A model of our own kind as the plain model that says the same: a layer for every visit of its loops, and
+// without the chain, which only predicts further tokens.
 #ifndef CHERRY_CLIENT_DATA_FOLD_LOOPS_H_
 #define CHERRY_CLIENT_DATA_FOLD_LOOPS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,14 +12,19 @@
 
 namespace cherry::client {
 
-// What a config.json says of loops; nothing where it is no configuration.
-struct Loops {
-  std::string schedule;  // Empty: the model has none.
+// What a config.json says that a plain model has not; nothing where it is no configuration.
+struct OwnModel {
+  bool own = false;      // Of our kind.
+  std::string schedule;  // Of its loops; empty: it has none.
   bool serveable = false;
-};
-Loops LoopsOf(absl::string_view config);
+  int64_t experts = 0;
 
-// The config.json of the plain model. REQUIRES: LoopsOf(config) is serveable.
+  // Whether there is a plain model that says the same.
+  bool folds() const { return own && experts == 0 && (schedule.empty() || serveable); }
+};
+OwnModel OwnModelOf(absl::string_view config);
+
+// The config.json of the plain model. REQUIRES: OwnModelOf(config).folds().
 absl::StatusOr<std::string> FoldConfig(absl::string_view config);
 
 // Writes its weights: those of a visit's layer with the visit's norms, and its gains multiplied into the two

@@ -174,6 +174,8 @@ absl::StatusOr<GenerateResult> RunGenerate(const std::string& trainer, const v1:
     }
     result.reason = reply.done().reason();
     result.seconds = reply.done().seconds();
+    result.drafted.assign(reply.done().drafted().begin(), reply.done().drafted().end());
+    result.accepted.assign(reply.done().accepted().begin(), reply.done().accepted().end());
     child->Wait();
     return result;
   }

@@ -40,6 +40,9 @@ struct GenerateResult {
   int64_t tokens = 0;
   v1::GenerateDone::Reason reason = v1::GenerateDone::REASON_UNSPECIFIED;
   double seconds = 0;  // Without loading.
+  // By position: how many tokens were drafted, and how many of them were said.
+  std::vector<int64_t> drafted;
+  std::vector<int64_t> accepted;
 };
 
 // Runs `trainer generate` with the request and calls `token` for each answer. The program is reaped before

@@ -45,10 +45,10 @@ with() {
 }
 # without KEY LINE...: the same with a key's line replaced.
 without() {
-  local key=$1
+  local keys=$1 key
   shift
   with "$@"
-  sed -i "0,/^$key:/{/^$key:/d}" "$work/job.yaml"
+  for key in ${keys//,/ }; do sed -i "0,/^$key:/{/^$key:/d}" "$work/job.yaml"; done
 }
 submit() { cherry submit "$work/job.yaml" "$@"; }
 
@@ -79,7 +79,20 @@ without data 'data: {train: ../../etc/passwd, valid: ko/valid}'; refused 2 'data
 without name 'name: ../../x';                      refused 2 'name' '../../x' -- submit
 without kind 'kind: pretain';                      refused 2 'kind' 'pretain' 'pretrain' -- submit
 without kind 'kind: sgt';                          refused 2 'from' 'ko-base' -- submit
-without kind 'kind: fuse';                         refused 2 'kind' 'pretrain' -- submit
+without kind 'kind: fuse';                         refused 2 'model' 'follows from' -- submit
+without kind,model 'kind: fuse';                   refused 2 'experts' '0 is not in 2..8' -- submit
+without kind,model 'kind: fuse' 'experts: [{job: a}, {job: b}]'; refused 4 'experts[0].job' "'a'" -- submit
+without kind,model 'kind: evaluate';               refused 2 'evaluate.baseline' -- submit
+without kind,model 'kind: evaluate' 'evaluate: {baseline: {job: a}}'; refused 2 'evaluate.models' -- submit
+without kind,model 'kind: evaluate' 'evaluate: {baseline: {job: a}, models: [{job: a}], criteria: [{claim: x, measure: loss, model: a}]}'
+refused 2 'evaluate.criteria[0]' 'above' -- submit
+with 'multi_token: {depth: 9}';                    refused 2 'multi_token.depth' '9' '0..8' -- submit
+with 'multi_token: {depth: 2, form: heads}';       refused 2 'multi_token.form' 'heads' 'chain' -- submit
+with 'fuse: {top_k: 2}';                           refused 2 'fuse' 'pretrain' -- submit
+without model 'model: {preset: tiny, experts: 1}'; refused 2 'model.experts' '1' '2..64' -- submit
+without model 'model: {preset: tiny, experts: 4, top_k: 5}'; refused 2 'model.top_k' '5' -- submit
+without model 'model: {preset: tiny, token_chain: true}';    refused 2 'model.token_chain' 'unknown' -- submit
+without data 'data: {train: ko/train + ko/train, valid: ko/valid}'; refused 2 'data.train' 'twice' -- submit
 printf 'kind: [unclosed\n' > "$work/job.yaml";     refused 2 'job.yaml' -- submit
 { with 'from: {job: other}'; echo ---; sed 's/^name: bad/name: other/; s/job: other/job: bad/' "$work/job.yaml"; } > "$work/two"
 cat "$work/job.yaml" "$work/two" > "$work/cycle.yaml"

@@ -7,6 +7,7 @@
 #include <thread>
 #include <tuple>
 
+#include "absl/strings/ascii.h"
 #include "fixture.h"
 
 namespace cherry::integration {
@@ -178,6 +179,14 @@ class MethodKillTest : public ClusterTest, public ::testing::WithParamInterface<
     v1::JobSpec spec = cluster_->SmallJob(name, kRanks, 40);
     spec.set_kind(GetParam());
     spec.clear_model();
+    if (GetParam() == v1::JobSpec::FUSE) {
+      // Two experts alike: that they part is the routers' doing.
+      spec.add_experts()->set_job(from);
+      spec.add_experts()->set_job(from);
+      spec.mutable_fuse()->set_top_k(1);
+      spec.mutable_multi_token()->set_depth(1);
+      return spec;
+    }
     spec.mutable_from()->set_job(from);
     if (GetParam() == v1::JobSpec::SGT) {
       spec.mutable_sgt()->set_selector(v1::SgtConfig::ENTROPY);
@@ -203,8 +212,10 @@ class MethodKillTest : public ClusterTest, public ::testing::WithParamInterface<
   }
 };
 
+std::string KindName(v1::JobSpec::Kind kind) { return absl::AsciiStrToLower(v1::JobSpec::Kind_Name(kind)); }
+
 TEST_P(MethodKillTest, EndsAsIfNothingHadHappened) {
-  const std::string kind = GetParam() == v1::JobSpec::SGT ? "sgt" : "compress";
+  const std::string kind = KindName(GetParam());
   SubmitJob(kind + "-base");
   ExpectUndisturbedResult(kind + "-base");
   for (const bool killed : {false, true}) {
@@ -221,10 +232,9 @@ TEST_P(MethodKillTest, EndsAsIfNothingHadHappened) {
   EXPECT_GE(cluster_->Get(kind + "-killed")->attempts_size(), 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, MethodKillTest, ::testing::Values(v1::JobSpec::SGT, v1::JobSpec::COMPRESS),
-                         [](const auto& info) {
-                           return std::string(info.param == v1::JobSpec::SGT ? "Selective" : "Compression");
-                         });
+INSTANTIATE_TEST_SUITE_P(Kinds, MethodKillTest,
+                         ::testing::Values(v1::JobSpec::SGT, v1::JobSpec::COMPRESS, v1::JobSpec::FUSE),
+                         [](const auto& info) { return KindName(info.param); });
 
 using DescribeTest = ClusterTest;
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A pipeline on a real cluster: two seeds by a matrix, a child of each, through a restart of the coordinator; then one
-# whose first job fails. Usage: pipeline.sh BIN_DIRECTORY
+# Pipelines on a real cluster: two seeds by a matrix, a child of each, through a restart of the coordinator; the chain of
+# all kinds to an evaluation and its report; one whose first job fails. Usage: pipeline.sh BIN_DIRECTORY
 set -uo pipefail
 bin=$1
 export PATH=$bin:$PATH
@@ -45,6 +45,54 @@ kill -9 "$(grep -oE '"coordinator": *[0-9]+' "$CHERRY_HOME/local.state" | grep -
 check 'all succeed, through the death of the coordinator' cherry watch grid --timeout 300s
 check 'each child started from its own parent' has 'tuned-2' "$(cherry get jobs grid --timeout 30s | grep SUCCEEDED)"
 check 'which its spec names' has 'from: \{job: base-2\}' "$(cherry get job tuned-2 -o spec)"
+
+cat > "$work/chain.yaml" <<'END'
+kind: compress
+name: small
+from: {job: base-1}
+compress: {layers: 2, method: first, unroll: {schedule: "1x2 + 1"}}
+train: {steps: 4, sequence_length: 32, global_batch_size: 8}
+---
+kind: pretrain
+name: expert
+from: {job: small}
+data: {train: ko/train, valid: ko/valid}
+train: {steps: 4, sequence_length: 32, global_batch_size: 8}
+matrix: {train.seed: [1, 2]}
+---
+kind: fuse
+name: both
+experts: [{job: expert-1}, {job: expert-2}]
+multi_token: {depth: 1}
+resources: {ranks: 2}
+train: {steps: 6, sequence_length: 32, global_batch_size: 8}
+---
+kind: evaluate
+name: verdict
+resources: {ranks: 2}
+evaluate:
+  baseline: {job: base-1}
+  models: [{job: both}, {job: expert}]
+  measures: [loss, recovery, parameters, speed, acceptance]
+  criteria:
+    - {claim: "fused <b>is</b> no worse than 9 nats", measure: loss, model: both, below: 9}
+    - {claim: an expert is better than 0 nats, measure: loss, model: expert, below: 0}
+train: {sequence_length: 32, global_batch_size: 8}
+END
+check 'the plan of a mixture tells what is active' has 'active' "$(cherry submit "$work/chain.yaml" --dry-run)"
+check 'a chain of all kinds succeeds' cherry submit "$work/chain.yaml" --wait --timeout 300s
+described=$(cherry describe job verdict)
+check 'the evaluation names its models' has 'expert-2 ' "$described"
+check 'a criterion holds' has 'holds .*fused <b>is</b> no worse' "$described"
+check 'another fails' has 'fails .*an expert is better than 0 nats' "$described"
+check 'drafts do not change the text' [ "$(cherry generate both --prompt 파일 --temperature 0 --max-tokens 20 --speculative 2> "$work/drafts")" = \
+  "$(cherry generate both --prompt 파일 --temperature 0 --max-tokens 20)" ]
+check 'and tell how many were right' has 'of the drafts .* were said' "$(cat "$work/drafts")"
+check 'a mixture is no plain model' bash -c "! cherry checkpoint export both --output '$work/hf' 2> '$work/export.log'"
+check 'and says so' has 'mixture' "$(cat "$work/export.log")"
+check 'the report is written' cherry report chain --output "$work/chain.html"
+check 'as well-formed text' /usr/bin/python3 -c "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])" "$work/chain.html"
+check 'with its verdicts, escaped' has 'fused &lt;b&gt;is&lt;/b&gt; no worse' "$(cat "$work/chain.html")"
 
 sed -e 's/^name: tuned/name: late/; s/job: base/job: broken/; s/^name: base/name: broken/; /^matrix/d' \
   -e 's/^checkpoint:.*/limits: {retries: 0}/' "$work/grid.yaml" > "$work/broken.yaml"

@@ -1,4 +1,5 @@
-// What a job of kind fuse and a section multi_token are filled in with, and refused for; data of several parts.
+// What a job of kind fuse and a section multi_token are filled in with, and refused for; data of several
+// parts.
 #include <functional>
 #include <string>
 
@@ -31,7 +32,8 @@ class FuseSpecTest : public ::testing::Test {
     v1::ModelConfig tiny = *PresetConfig("tiny");
     tiny.set_vocab(2048);
     const v1::ModelConfig model = ToConfig(*ResolveModel(tiny, 0));
-    context_.experts = {{model, "help/train", &help_, {"a", "base"}}, {model, "faq/train", &faq_, {"b", "base"}}};
+    context_.experts = {{model, "help/train", &help_, {"a", "base"}},
+                        {model, "faq/train", &faq_, {"b", "base"}}};
     spec_.set_kind(v1::JobSpec::FUSE);
     spec_.set_name("ko-moee");
     spec_.add_experts()->set_job("a");
@@ -75,9 +77,12 @@ TEST_F(FuseSpecTest, MakesAMixtureOfItsExperts) {
 }
 
 TEST_F(FuseSpecTest, PresetsOfMixturesHaveTheSizesOfTheirNames) {
-  for (const auto& [name, parameters] : {std::pair{"cherry-1.8b", 1.82e9}, std::pair{"cherry-moee-743m", 743e6}}) {
+  for (const auto& [name, parameters] :
+       {std::pair{"cherry-1.8b", 1.82e9}, std::pair{"cherry-moee-743m", 743e6}}) {
     v1::ModelConfig config = *PresetConfig(name);
-    EXPECT_NEAR(static_cast<double>(CountParameters(*ResolveModel(config, 0))), parameters, parameters * 0.003) << name;
+    EXPECT_NEAR(static_cast<double>(CountParameters(*ResolveModel(config, 0))), parameters,
+                parameters * 0.003)
+        << name;
   }
 }
 
@@ -134,10 +139,13 @@ TEST_F(FuseSpecTest, FurtherTokensHaveDefaultsAndBounds) {
 }
 
 TEST_F(FuseSpecTest, PartsOfDataAreCheckedEach) {
-  ExpectRefused([&] { spec_.mutable_data()->set_train("help/train + help/train"); }, "data.train", "named twice");
+  ExpectRefused([&] { spec_.mutable_data()->set_train("help/train + help/train"); }, "data.train",
+                "named twice");
   ExpectRefused([&] { context_.train[1] = nullptr; }, "data.train", "no dataset 'faq' is registered");
-  ExpectRefused([&] { spec_.mutable_data()->set_train("help/train + faq"); }, "data.train", "'faq' is not DATASET/SPLIT");
-  ExpectRefused([&] { spec_.mutable_data()->set_train("help/train +"); }, "data.train", "'' is not DATASET/SPLIT");
+  ExpectRefused([&] { spec_.mutable_data()->set_train("help/train + faq"); }, "data.train",
+                "'faq' is not DATASET/SPLIT");
+  ExpectRefused([&] { spec_.mutable_data()->set_train("help/train +"); }, "data.train",
+                "'' is not DATASET/SPLIT");
   v1::Dataset other = faq_;
   other.set_tokenizer_hash("another");
   ExpectRefused([&] { context_.train[1] = &other; }, "data.train", "another tokenizer than 'help/train'");

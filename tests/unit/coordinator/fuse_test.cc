@@ -85,9 +85,8 @@ TEST_F(Fusions, WhatEndsAnExpertEndsThem) {
 
 TEST_F(Fusions, AnEvaluationReadsEveryModelAndWhatTheFirstCameFrom) {
   AddWorker("w0", 1);
-  const auto response =
-      TryPipeline("mini", {PretrainSpec("base", 1), From("a", "base"), From("b", "base"),
-                           Verdict("verdict", "a", {"b"})});
+  const auto response = TryPipeline("mini", {PretrainSpec("base", 1), From("a", "base"), From("b", "base"),
+                                             Verdict("verdict", "a", {"b"})});
   ASSERT_TRUE(response.ok()) << Describe(response.status());
   for (int i = 0; i < 3; ++i) {
     Succeed(response->jobs(i).uid());

@@ -99,8 +99,16 @@ TEST(MoveBias, GoesUpForIdleExpertsAndDownForBusyOnes) {
 }
 
 ModelShape Mixture(v1::FuseConfig::Routing routing) {
-  return {.layers = 3, .dim = 32, .heads = 4, .kv_heads = 2, .ffn_dim = 48, .vocab = 64,
-          .schedule = "1 + 1x2 + 1", .experts = 3, .top_k = 2, .routing = routing};
+  return {.layers = 3,
+          .dim = 32,
+          .heads = 4,
+          .kv_heads = 2,
+          .ffn_dim = 48,
+          .vocab = 64,
+          .schedule = "1 + 1x2 + 1",
+          .experts = 3,
+          .top_k = 2,
+          .routing = routing};
 }
 
 at::Tensor Tokens(int64_t batch, int64_t length) {
@@ -213,7 +221,8 @@ TEST_P(MixtureTest, TellsItsLoadsOnceAndSettlesThem) {
   EXPECT_GT(moved, 0.0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Routings, MixtureTest, ::testing::Values(v1::FuseConfig::FFN, v1::FuseConfig::TOKEN));
+INSTANTIATE_TEST_SUITE_P(Routings, MixtureTest,
+                         ::testing::Values(v1::FuseConfig::FFN, v1::FuseConfig::TOKEN));
 
 TEST(ChainTest, DecodingItGivesTheStatesOfOnePass) {
   ModelShape shape = Mixture(v1::FuseConfig::FFN);
