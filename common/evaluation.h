@@ -54,6 +54,9 @@ std::vector<v1::EvaluateConfig::Measure> MeasuresOf(const v1::EvaluateConfig& co
 // The value that |t| exceeds with a probability of 0.05, by Student's distribution. REQUIRES: degrees >= 1.
 double StudentT95(int degrees);
 
+// Most models of an evaluation, baselines and starts included.
+inline constexpr int kMostEvaluated = 512;
+
 // The first thing that is wrong with a job's `evaluate`, by its own text alone: what is missing, criteria
 // that say nothing or speak of no model. Holds before and after a matrix among the models has been expanded.
 absl::Status CheckEvaluate(const v1::EvaluateConfig& config);

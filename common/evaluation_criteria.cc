@@ -234,6 +234,9 @@ absl::Status CheckEvaluate(const EvaluateConfig& config) {
     return InvalidField("FIELD_REQUIRED", "evaluate.models", "evaluate.models: names no model",
                         "name the jobs to measure, e.g. models: [{job: ko-sgt}]");
   }
+  RETURN_IF_ERROR(CheckInteger("evaluate.models (number of)",
+                               int64_t{config.models_size()} + config.baselines_size() + config.starts_size(),
+                               1, kMostEvaluated));
   for (int i = 0; i < config.models_size(); ++i) {
     RETURN_IF_ERROR(CheckRef(config.models(i), absl::StrCat("evaluate.models[", i, "]")));
   }

@@ -132,6 +132,7 @@ std::string ManifestToJson(const Manifest& manifest) {
   json["epoch"] = manifest.epoch;
   json["step"] = manifest.step;
   json["tokens"] = manifest.tokens;
+  json["target_tokens"] = manifest.target_tokens;
   json["supervised_tokens"] = manifest.supervised_tokens;
   json["sample_cursor"] = manifest.sample_cursor;
   json["world_size"] = manifest.world_size;
@@ -174,6 +175,7 @@ absl::StatusOr<Manifest> ManifestFromJson(absl::string_view text) {
   RETURN_IF_ERROR(Read(json, "tokens", &manifest.tokens));
   if (json.contains("supervised_tokens")) {  // Written since there are evaluations.
     RETURN_IF_ERROR(Read(json, "supervised_tokens", &manifest.supervised_tokens));
+    RETURN_IF_ERROR(Read(json, "target_tokens", &manifest.target_tokens));
   }
   RETURN_IF_ERROR(Read(json, "sample_cursor", &manifest.sample_cursor));
   RETURN_IF_ERROR(Read(json, "world_size", &manifest.world_size));

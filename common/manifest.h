@@ -36,7 +36,8 @@ struct Manifest {
   int64_t epoch = 0;
   int64_t step = 0;
   int64_t tokens = 0;             // Trained on so far.
-  int64_t supervised_tokens = 0;  // Of them, those that the loss was taken on.
+  int64_t target_tokens = 0;      // Of them, those that count as targets.
+  int64_t supervised_tokens = 0;  // Of these, those that the loss was taken on.
   int64_t sample_cursor = 0;      // Next global sample number.
   int world_size = 0;
   int threads_per_rank = 0;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/nearest.h"
+#include "common/spec_checks.h"
 #include "common/spec_kinds.h"
 #include "common/status.h"
 
@@ -72,6 +73,7 @@ absl::Status CheckShape(const ModelShape& shape) {
   if (shape.experts != 0) {
     RETURN_IF_ERROR(CheckRange("model.experts", shape.experts, 2, 64));
     RETURN_IF_ERROR(CheckRange("model.top_k", shape.top_k, 1, shape.experts));
+    RETURN_IF_ERROR(CheckReal("model.balance_rate", shape.balance_rate, 0.0, 10.0));
   }
   for (const auto& [field, value] : {std::pair<const char*, double>{"model.rope_theta", shape.rope_theta},
                                      {"model.norm_eps", shape.norm_eps},
@@ -165,6 +167,10 @@ int64_t GateParameters(const ModelShape& shape) { return shape.experts * (shape.
 
 }  // namespace
 
+double UsualBalanceRate(v1::FuseConfig::Balance balance) {
+  return balance == v1::FuseConfig::SWITCH ? 0.01 : 0.001;
+}
+
 std::vector<Visit> VisitsOf(const ModelShape& shape) {
   return ParseSchedule(shape.schedule, shape.layers).value_or(std::vector<Visit>());
 }
@@ -239,6 +245,9 @@ absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t da
     constexpr int64_t kUsualTopK = 2;
     shape.top_k = config.has_top_k() ? config.top_k() : kUsualTopK;
     shape.routing = config.routing();
+    shape.balance = config.balance();
+    shape.balance_rate =
+        config.has_balance_rate() ? config.balance_rate() : UsualBalanceRate(config.balance());
   }
   shape.token_chain = config.token_chain();
   RETURN_IF_ERROR(CheckVocabulary(shape, dataset_vocab));
@@ -268,6 +277,8 @@ v1::ModelConfig ToConfig(const ModelShape& shape) {
     config.set_experts(static_cast<int32_t>(shape.experts));
     config.set_top_k(static_cast<int32_t>(shape.top_k));
     config.set_routing(shape.routing);
+    config.set_balance(shape.balance);
+    config.set_balance_rate(shape.balance_rate);
   }
   if (shape.token_chain) {
     config.set_token_chain(true);
@@ -381,6 +392,23 @@ void PlanSgt(const v1::JobSpec& resolved, const ModelShape& shape, v1::Plan* pla
   }
 }
 
+// Nothing is trained or saved; the models' own plans tell of them.
+v1::Plan PlanEvaluate(const v1::JobSpec& resolved, int ranks, v1::Plan trained) {
+  v1::Plan plan;
+  plan.set_parameters(trained.parameters());
+  plan.set_active_parameters(trained.active_parameters());
+  plan.set_ranks(ranks);
+  v1::MemoryPlan* const memory = plan.mutable_memory_per_rank();
+  memory->set_weights(trained.memory_per_rank().weights());
+  memory->set_activations(trained.memory_per_rank().activations());
+  memory->set_logits(trained.memory_per_rank().logits());
+  memory->set_total(memory->weights() + memory->activations() + memory->logits());
+  plan.add_notes(absl::StrCat("measures ", resolved.train().steps(),
+                              " models, one after the other; parameters and "
+                              "memory are the baseline's"));
+  return plan;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t train_tokens) {
@@ -404,6 +432,9 @@ absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t
     plan.add_notes(
         absl::StrCat(VisitsOf(shape).size(), " layers are executed, of ", shape.layers, " in memory"));
     plan.add_notes("the deep model's forward and weights come on top: it is the teacher");
+  }
+  if (resolved.kind() == v1::JobSpec::EVALUATE) {
+    return PlanEvaluate(resolved, ranks, std::move(plan));
   }
   if (resolved.multi_token().depth() > 0) {
     plan.set_flops_per_token(plan.flops_per_token() +

@@ -30,12 +30,14 @@ struct ModelShape {
   double rope_theta = 10000.0;
   double norm_eps = 1e-5;
   double init_std = 0.02;
-  std::string schedule = {};                              // Order of visits; empty: each layer once.
-  bool serveable = false;                                 // With a schedule.
-  int64_t experts = 0;                                    // Of a mixture; 0: none.
-  int64_t top_k = 0;                                      // Experts that a token uses.
-  v1::FuseConfig::Routing routing = v1::FuseConfig::FFN;  // What an expert is.
-  bool token_chain = false;                               // Has a module that predicts further tokens.
+  std::string schedule = {};                                    // Order of visits; empty: each layer once.
+  bool serveable = false;                                       // With a schedule.
+  int64_t experts = 0;                                          // Of a mixture; 0: none.
+  int64_t top_k = 0;                                            // Experts that a token uses.
+  v1::FuseConfig::Routing routing = v1::FuseConfig::FFN;        // What an expert is.
+  v1::FuseConfig::Balance balance = v1::FuseConfig::LOSS_FREE;  // Of training, as its rate.
+  double balance_rate = 0.001;
+  bool token_chain = false;  // Has a module that predicts further tokens.
 
   int64_t head_dim() const { return dim / heads; }
   bool routes_ffn() const { return experts > 0 && routing == v1::FuseConfig::FFN; }
@@ -51,6 +53,9 @@ absl::StatusOr<v1::ModelConfig> PresetConfig(absl::string_view name);
 // Preset, then overriding fields, then defaults; `dataset_vocab` (0: unknown) where the config has none.
 // Errors name the field below `model.`.
 absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& config, int64_t dataset_vocab);
+
+// switch: the weight of its loss, 0.01. loss_free: what a step moves a bias by, 0.001.
+double UsualBalanceRate(v1::FuseConfig::Balance balance);
 
 // In the order in which they are executed; as many as there are effective layers. REQUIRES: a shape from
 // ResolveModel, whose schedule is sound.

@@ -303,9 +303,13 @@ absl::Status ResolveModelOfKind(const SpecContext& context, v1::JobSpec* spec) {
 
 }  // namespace
 
-absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecContext& context) {
+absl::Status CheckForm(const v1::JobSpec& spec) {
   RETURN_IF_ERROR(CheckIdentity(spec));
-  RETURN_IF_ERROR(CheckSections(spec));
+  return CheckSections(spec);
+}
+
+absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecContext& context) {
+  RETURN_IF_ERROR(CheckForm(spec));
   v1::JobSpec resolved = spec;
   if (resolved.namespace_().empty()) {
     resolved.set_namespace_("default");

@@ -16,12 +16,14 @@
 
 namespace cherry {
 
-// What is known of one of a fusion's experts.
-struct ExpertSource {
+// What is known of one of a fusion's experts, or of an evaluation's models.
+struct InputSource {
   v1::ModelConfig model;
   std::string train;                  // Its data.train.
   const v1::Dataset* data = nullptr;  // The first of it; null when it is not registered any more.
-  std::set<std::string> lineage;      // Uids of the job and of all that it descends from.
+  v1::DataConfig::Targets targets = v1::DataConfig::ALL;
+  std::set<std::string> lineage;  // Uids of the job and of all that it descends from, up to a compression.
+  std::string field;              // That names it.
 };
 
 struct SpecContext {
@@ -36,8 +38,12 @@ struct SpecContext {
   // Training data of those two jobs; null where there is none, or it is not registered any more.
   const v1::Dataset* parent_data = nullptr;
   const v1::Dataset* reference_data = nullptr;
-  std::vector<ExpertSource> experts;  // In the order of the spec's.
+  std::vector<InputSource> inputs;  // Experts in their order, or everything that is evaluated.
 };
+
+// Of the same: what can be said before anything that the spec names is looked up. Name, kind, and which
+// sections a kind has.
+absl::Status CheckForm(const v1::JobSpec& spec);
 
 // Returns the spec with every default filled in, or the first thing that is wrong with it: names, ranges,
 // divisibility, presets, datasets, vocabulary, what a kind needs and forbids.

@@ -35,7 +35,7 @@ std::string Describe(const v1::ModelConfig& model) {
                       model.schedule().empty() ? "" : absl::StrCat(", loops ", model.schedule()));
 }
 
-absl::Status CheckAlike(const std::vector<ExpertSource>& experts, const v1::JobSpec& spec) {
+absl::Status CheckAlike(const std::vector<InputSource>& experts, const v1::JobSpec& spec) {
   for (size_t i = 0; i < experts.size(); ++i) {
     if (experts[i].model.experts() != 0) {
       return InvalidField(
@@ -61,7 +61,7 @@ absl::Status CheckAlike(const std::vector<ExpertSource>& experts, const v1::JobS
 }
 
 // Averaging what experts share means something where they have departed from the same weights.
-absl::Status CheckAncestor(const std::vector<ExpertSource>& experts) {
+absl::Status CheckAncestor(const std::vector<InputSource>& experts) {
   std::set<std::string> common = experts[0].lineage;
   for (size_t i = 1; i < experts.size(); ++i) {
     std::set<std::string> both;
@@ -79,7 +79,7 @@ absl::Status CheckAncestor(const std::vector<ExpertSource>& experts) {
   return absl::OkStatus();
 }
 
-absl::Status CheckCentroid(const std::vector<ExpertSource>& experts, const v1::JobSpec& spec) {
+absl::Status CheckCentroid(const std::vector<InputSource>& experts, const v1::JobSpec& spec) {
   const std::vector<std::string> parts = SplitParts(spec.data().train());
   for (size_t i = 0; i < experts.size(); ++i) {
     const std::string trained_on = SplitParts(experts[i].train).front();
@@ -96,15 +96,23 @@ absl::Status CheckCentroid(const std::vector<ExpertSource>& experts, const v1::J
 }  // namespace
 
 absl::Status ResolveFuse(const SpecContext& context, v1::JobSpec* spec) {
-  const std::vector<ExpertSource>& experts = context.experts;
+  const std::vector<InputSource>& experts = context.inputs;
   RETURN_IF_ERROR(CheckAlike(experts, *spec));
+  if (experts[0].data != nullptr &&
+      experts[0].data->tokenizer_hash() != context.train.front()->tokenizer_hash()) {
+    return InvalidField(
+        "TOKENIZER_MISMATCH", "data.train",
+        absl::StrCat("data.train: '", spec->data().train(),
+                     "' has another tokenizer than the experts' data, '", experts[0].data->name(), "'"),
+        absl::StrCat("prepare it with `--tokenizer ", experts[0].data->name(), "`"));
+  }
   FuseConfig* const fuse = spec->mutable_fuse();
   if (fuse->routing() == FuseConfig::FFN) {
     RETURN_IF_ERROR(CheckAncestor(experts));
   }
   const auto count = static_cast<int32_t>(experts.size());
   if (!fuse->has_top_k()) fuse->set_top_k(std::min(2, count));
-  if (!fuse->has_balance_rate()) fuse->set_balance_rate(fuse->balance() == FuseConfig::SWITCH ? 0.01 : 0.001);
+  if (!fuse->has_balance_rate()) fuse->set_balance_rate(UsualBalanceRate(fuse->balance()));
   RETURN_IF_ERROR(CheckInteger("fuse.top_k", fuse->top_k(), 1, count));
   RETURN_IF_ERROR(CheckReal("fuse.balance_rate", fuse->balance_rate(), 0.0, 10.0));
   if (fuse->router_start() == FuseConfig::CENTROID) {
@@ -116,6 +124,8 @@ absl::Status ResolveFuse(const SpecContext& context, v1::JobSpec* spec) {
   model.set_experts(count);
   model.set_top_k(fuse->top_k());
   model.set_routing(fuse->routing());
+  model.set_balance(fuse->balance());
+  model.set_balance_rate(fuse->balance_rate());
   ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(model, context.train.front()->vocab()));
   *spec->mutable_model() = ToConfig(shape);
   return absl::OkStatus();

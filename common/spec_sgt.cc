@@ -46,6 +46,7 @@ absl::Status CheckRanges(const SgtConfig& sgt) {
   }
   RETURN_IF_ERROR(CheckReal("sgt.anchor", sgt.anchor(), 0.0, 1e6));
   RETURN_IF_ERROR(CheckInteger("sgt.coupling_every", sgt.coupling_every(), 0, 1'000'000'000));
+  RETURN_IF_ERROR(CheckInteger("sgt.categories (number of)", sgt.categories_size(), 0, 16));
   for (const int category : sgt.categories()) {
     if (category == SgtConfig::CATEGORY_UNSPECIFIED) {
       return InvalidField("OUT_OF_RANGE", "sgt.categories", "sgt.categories: names no category",
@@ -75,6 +76,11 @@ absl::Status CheckReference(const SpecContext& context, const v1::JobSpec& spec)
                         "name a job whose data has the same tokenizer");
   }
   ASSIGN_OR_RETURN(const ModelShape reference, ResolveModel(*context.reference_model, 0));
+  if (reference.routes_tokens()) {
+    return InvalidField("MODEL_MISMATCH", "sgt.reference",
+                        absl::StrCat("sgt.reference: ", sgt.reference().job(), " is a mixture by token"),
+                        "name a single model, or a mixture with routing: ffn");
+  }
   if (reference.vocab != spec.model().vocab()) {
     return InvalidField("VOCABULARY_MISMATCH", "sgt.reference",
                         absl::StrCat("sgt.reference: ", sgt.reference().job(), " has a vocabulary of ",

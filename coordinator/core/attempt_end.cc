@@ -36,7 +36,9 @@ void DecideCause(const JobEntry& entry, Attempt* attempt) {
   } else {
     attempt->set_cause(v1::CAUSE_PLATFORM);
     attempt->mutable_failure()->set_cause(v1::CAUSE_PLATFORM);
-    attempt->mutable_failure()->set_message("all ranks ended, but the last checkpoint was never committed");
+    attempt->mutable_failure()->set_message(
+        measures ? "all ranks ended, but no findings have arrived"
+                 : "all ranks ended, but the last checkpoint was never committed");
   }
 }
 

@@ -1,12 +1,14 @@
 #include "coordinator/core/attempts.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "common/spec.h"
 #include "coordinator/core/attempt_end.h"
 #include "coordinator/core/checkpoints.h"
+#include "coordinator/core/references.h"
 
 namespace cherry::coordinator {
 namespace {
@@ -40,16 +42,47 @@ void AddDatasets(const State& state, const v1::DataConfig& data, v1::StartAttemp
   }
 }
 
+// What an evaluation has to know about a model's job: a part that does not grow with the job's file.
+v1::Job FactsOf(const v1::Job& job) {
+  v1::Job facts;
+  facts.set_name(job.name());
+  facts.set_matrix(job.matrix());
+  *facts.mutable_matrix_values() = job.matrix_values();
+  *facts.mutable_progress() = job.progress();
+  v1::JobSpec* const spec = facts.mutable_resolved();
+  spec->set_kind(job.resolved().kind());
+  spec->set_name(job.resolved().name());
+  *spec->mutable_data() = job.resolved().data();
+  *spec->mutable_validation() = job.resolved().validation();
+  spec->mutable_train()->set_seed(job.resolved().train().seed());
+  spec->mutable_train()->set_sequence_length(job.resolved().train().sequence_length());
+  if (job.resolved().has_sgt()) {
+    spec->mutable_sgt()->set_selector(job.resolved().sgt().selector());
+    spec->mutable_sgt()->set_budget(job.resolved().sgt().budget());
+  }
+  *spec->mutable_multi_token() = job.resolved().multi_token();
+  return facts;
+}
+
 // What an evaluation has to know about its models beside their weights.
 void AddJobs(const State& state, v1::StartAttempt* start) {
   for (v1::JobInput& input : *start->mutable_inputs()) {
     const auto found = state.jobs.find(input.checkpoint().job_uid());
     if (found != state.jobs.end()) {
-      *input.mutable_job() = found->second.job();
-      input.mutable_job()->clear_attempts();
-      input.mutable_job()->clear_evaluation();
+      *input.mutable_job() = FactsOf(found->second.job());
     }
   }
+}
+
+// As the spec names them; they were noted as their jobs succeeded. What it does not name comes first.
+void SortInputs(v1::JobSpec spec, v1::StartAttempt* start) {
+  std::map<std::string, int> place;
+  ForEachReference(&spec, [&place](const std::string& field, v1::SourceRef*) {
+    place.emplace(field, static_cast<int>(place.size()) + 1);
+  });
+  std::stable_sort(
+      start->mutable_inputs()->begin(), start->mutable_inputs()->end(),
+      [&place](const v1::JobInput& a, const v1::JobInput& b) { return place[a.role()] < place[b.role()]; });
 }
 
 // How the ranks of a STOPPING attempt are asked: kept in the stop reason, so that a restart repeats it alike.
@@ -122,6 +155,7 @@ v1::CoordinatorMessage StartDirective(const State& state, const JobEntry& entry,
   if (spec.kind() == v1::JobSpec::EVALUATE) {
     AddJobs(state, start);
   }
+  SortInputs(spec, start);
   start->set_checkpoint_directory(EpochDirectory(entry, attempt.epoch()));
   *start->mutable_rendezvous_timeout() = ToProto(state.config.rendezvous_timeout);
   return message;
@@ -129,6 +163,7 @@ v1::CoordinatorMessage StartDirective(const State& state, const JobEntry& entry,
 
 void StartAttempt(State* state, Decision* decision, JobEntry* entry, const Gang& gang) {
   v1::Job& job = entry->job();
+  job.clear_evaluation();
   job.set_epoch(job.epoch() + 1);
   while (job.attempts_size() >= kKeptAttempts) {
     job.mutable_attempts()->DeleteSubrange(0, 1);

@@ -245,6 +245,15 @@ void Retain(State* state, Decision* decision, JobEntry* entry) {
   }
 }
 
+bool IsCommitted(const State& state, const v1::Checkpoint& checkpoint) {
+  const auto job = state.jobs.find(checkpoint.job_uid());
+  if (job == state.jobs.end()) {
+    return false;
+  }
+  const auto found = job->second.checkpoints.find({checkpoint.step(), checkpoint.epoch()});
+  return found != job->second.checkpoints.end() && found->second.state() == v1::Checkpoint::COMMITTED;
+}
+
 void ReleaseSource(State* state, Decision* decision, const JobEntry& entry) {
   if (!IsTerminal(entry.job().state())) {
     return;

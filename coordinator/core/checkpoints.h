@@ -24,6 +24,9 @@ std::string EpochDirectory(const JobEntry& entry, int64_t epoch);
 absl::Status CommitCheckpoint(State* state, Decision* decision, JobEntry* entry,
                               const v1::CheckpointReport& report);
 
+// Whether it is there to be read.
+bool IsCommitted(const State& state, const v1::Checkpoint& checkpoint);
+
 // The newest epoch's checkpoint of a step that is neither deleted nor corrupt; null when there is none.
 v1::Checkpoint* FindCommitted(JobEntry* entry, int64_t step);
 

@@ -138,11 +138,10 @@ std::vector<PendingReason> PendingReasons(const State& state, const JobEntry& en
     }
     return reasons;
   }
-  if (SourceIsGone(state, entry)) {
+  if (const v1::Checkpoint* gone = GoneInput(state, entry)) {
     PendingReason& reason = reasons.emplace_back();
     reason.set_tier(PendingReason::INPUT);
-    reason.set_message(
-        absl::StrCat("its checkpoint ", entry.record.source().name(), " is corrupt or deleted"));
+    reason.set_message(absl::StrCat("its checkpoint ", gone->name(), " is corrupt or deleted"));
     reason.set_remedy("cancel it and submit it from another checkpoint");
   }
   if (IsAtLimit(state, entry)) {

@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "common/evaluation.h"
+#include "common/spec_checks.h"
 #include "common/status.h"
 #include "coordinator/core/references.h"
 
@@ -142,13 +144,20 @@ std::string LocalName(const std::string& ns, const std::string& job) {
 class Linker {
  public:
   Linker(std::string ns, std::vector<Draft> drafts, Names names)
-      : ns_(std::move(ns)), drafts_(std::move(drafts)), names_(std::move(names)), edges_(drafts_.size()) {}
+      : ns_(std::move(ns)), drafts_(std::move(drafts)), names_(std::move(names)), edges_(drafts_.size()) {
+    for (size_t i = 0; i < drafts_.size(); ++i) {
+      MatrixValues values = drafts_[i].values;
+      if (!drafts_[i].matrix.empty() && values.erase(kSeedPath) > 0) {
+        std::erase_if(values, [&](const auto& value) { return drafts_[i].axes.count(value.first) == 0; });
+        groups_[MatrixJobName(drafts_[i].matrix, values)].push_back(i);
+      }
+    }
+  }
 
   // Rewrites the references of every draft, and notes them.
   absl::Status Link() {
     for (size_t i = 0; i < drafts_.size(); ++i) {
-      ExpandModels(&drafts_[i].spec);
-      absl::Status status;
+      absl::Status status = Annotate(ExpandModels(&drafts_[i].spec), drafts_[i].name);
       ForEachReference(&drafts_[i].spec, [&](const std::string& field, v1::SourceRef* ref) {
         if (status.ok()) {
           status = Annotate(LinkOne(i, field, ref), drafts_[i].name);
@@ -183,47 +192,48 @@ class Linker {
     if (found != names_.end()) {
       return drafts_[found->second[0]].matrix == name ? found->second : std::vector<size_t>();
     }
-    std::vector<size_t> group;
-    for (size_t i = 0; i < drafts_.size(); ++i) {
-      const auto seed = drafts_[i].values.find(kSeedPath);
-      if (seed != drafts_[i].values.end() &&
-          drafts_[i].name == absl::StrCat(name, "-", seed->second.number_value())) {
-        group.push_back(i);
-      }
-    }
-    return group;
+    const auto group = groups_.find(name);
+    return group == groups_.end() ? std::vector<size_t>() : group->second;
   }
 
-  template <typename Add>
-  bool Expand(const v1::SourceRef& ref, const Add& add) const {
+  using Refs = google::protobuf::RepeatedPtrField<v1::SourceRef>;
+
+  // Whether `ref` means several jobs, which are added to `refs` then.
+  bool Expand(const v1::SourceRef& ref, Refs* refs) const {
     const std::vector<size_t> group = Group(ref.job());
     for (const size_t member : group) {
-      v1::SourceRef* const one = add();
+      v1::SourceRef* const one = refs->Add();
       *one = ref;
       one->set_job(drafts_[member].name);
     }
     return !group.empty();
   }
 
-  void ExpandModels(v1::JobSpec* spec) {
+  absl::Status ExpandModels(v1::JobSpec* spec) const {
     if (!spec->has_evaluate()) {
-      return;
+      return absl::OkStatus();
     }
     v1::EvaluateConfig* const evaluate = spec->mutable_evaluate();
     evaluate->clear_baselines();
     evaluate->clear_starts();
-    Expand(evaluate->baseline(), [evaluate] { return evaluate->add_baselines(); });
-    Expand(evaluate->start(), [evaluate] { return evaluate->add_starts(); });
-    const auto models = evaluate->models();
-    evaluate->clear_models();
-    for (const v1::SourceRef& model : models) {
-      if (!Expand(model, [evaluate] { return evaluate->add_models(); })) {
-        *evaluate->add_models() = model;
+    Expand(evaluate->baseline(), evaluate->mutable_baselines());
+    Expand(evaluate->start(), evaluate->mutable_starts());
+    Refs models;
+    for (const v1::SourceRef& model : evaluate->models()) {
+      if (!Expand(model, &models)) {
+        *models.Add() = model;
       }
+      // One matrix at a time: a long list of large ones is not written out first.
+      RETURN_IF_ERROR(CheckInteger("evaluate.models (number of)", models.size(), 1, kMostEvaluated));
     }
+    evaluate->mutable_models()->Swap(&models);
+    return absl::OkStatus();
   }
 
   absl::Status LinkOne(size_t draft, const std::string& field, v1::SourceRef* ref) {
+    if (ref->job().empty()) {
+      return absl::OkStatus();
+    }
     const auto found = names_.find(LocalName(ns_, ref->job()));
     if (found == names_.end()) {
       return absl::OkStatus();  // An existing job, or none: told where it is looked up.
@@ -270,6 +280,7 @@ class Linker {
   const std::string ns_;
   std::vector<Draft> drafts_;
   const Names names_;
+  Names groups_;  // Jobs of a matrix that differ in their seed alone, by their name without it.
   std::vector<std::vector<Edge>> edges_;  // By draft.
   std::vector<Mark> marks_;
   std::vector<size_t> path_;

@@ -116,18 +116,6 @@ absl::Status Include(const v1::Matrix& matrix, std::vector<Combination>* combina
   return absl::OkStatus();
 }
 
-// "ko-sgt" and {rule, 0.15} as "ko-sgt-rule-0-15".
-std::string NameOf(const std::string& name, const MatrixValues& values) {
-  std::string made = name;
-  for (const auto& [path, value] : values) {
-    made.push_back('-');
-    for (const char c : absl::AsciiStrToLower(ValueText(value))) {
-      made.push_back(absl::ascii_islower(c) || absl::ascii_isdigit(c) ? c : '-');
-    }
-  }
-  return made;
-}
-
 absl::StatusOr<MatrixJob> MakeJob(const v1::JobSpec& spec, const std::string& name,
                                   const Combination& combination) {
   MatrixJob job{spec, combination.named};
@@ -137,7 +125,7 @@ absl::StatusOr<MatrixJob> MakeJob(const v1::JobSpec& spec, const std::string& na
   for (const auto& [path, value] : job.values) {
     RETURN_IF_ERROR(SetPath(path, value, &job.spec));
   }
-  job.spec.set_name(NameOf(name, combination.named));
+  job.spec.set_name(MatrixJobName(name, combination.named));
   if (!ValidateName(job.spec.name(), "matrix").ok()) {
     return MatrixError("matrix",
                        absl::StrCat("'", job.spec.name().substr(0, 120), "' is not a valid name of a job"),
@@ -161,6 +149,17 @@ std::set<std::string> AxesOf(const v1::Matrix& matrix) {
     }
   }
   return axes;
+}
+
+std::string MatrixJobName(const std::string& name, const MatrixValues& values) {
+  std::string made = name;
+  for (const auto& [path, value] : values) {
+    made.push_back('-');
+    for (const char c : absl::AsciiStrToLower(ValueText(value))) {
+      made.push_back(absl::ascii_islower(c) || absl::ascii_isdigit(c) ? c : '-');
+    }
+  }
+  return made;
 }
 
 bool SameValue(const Value& a, const Value& b) {

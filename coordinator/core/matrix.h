@@ -28,6 +28,9 @@ struct MatrixJob {
 // The paths by which jobs are named and paired: the axes, or the paths of `include` where there are none.
 std::set<std::string> AxesOf(const v1::Matrix& matrix);
 
+// "ko-sgt-rule-1": a document's name and values in order of their paths.
+std::string MatrixJobName(const std::string& name, const MatrixValues& values);
+
 bool SameValue(const google::protobuf::Value& a, const google::protobuf::Value& b);
 
 // At least one job, in order of the axes' names, then of their values as given; the last axis changes

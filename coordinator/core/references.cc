@@ -7,7 +7,7 @@ namespace cherry::coordinator {
 void ForEachReference(v1::JobSpec* spec,
                       const std::function<void(const std::string& field, v1::SourceRef* ref)>& visit) {
   const auto one = [&visit](const std::string& field, v1::SourceRef* ref) {
-    if (!ref->job().empty()) {
+    if (!ref->job().empty() || !ref->model().empty()) {
       visit(field, ref);
     }
   };

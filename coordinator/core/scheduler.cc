@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/attempts.h"
+#include "coordinator/core/checkpoints.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/timeline.h"
 
@@ -31,7 +32,7 @@ void Schedule(State* state, Decision* decision) {
   for (auto next = state->queue.begin(); next != state->queue.end();) {
     JobEntry& entry = state->jobs.at(next->uid);
     ++next;  // Starting the job takes it out of the queue.
-    if (too_large.count(entry.shape) > 0 || SourceIsGone(*state, entry) || IsAtLimit(*state, entry)) {
+    if (too_large.count(entry.shape) > 0 || GoneInput(*state, entry) != nullptr || IsAtLimit(*state, entry)) {
       continue;
     }
     if (const std::optional<Gang> gang = PlaceGang(*state, entry.job().resolved(), Slots::kFree)) {
@@ -48,7 +49,7 @@ void Schedule(State* state, Decision* decision) {
 void ScheduleNew(State* state, Decision* decision, JobEntry* entry) {
   const JobEntry* head = FindJob(state, state->head);
   // Behind the head nothing starts. Before it, or without one, all that wait could never fit.
-  if ((head != nullptr && OrderOf(*head) < OrderOf(*entry)) || SourceIsGone(*state, *entry) ||
+  if ((head != nullptr && OrderOf(*head) < OrderOf(*entry)) || GoneInput(*state, *entry) != nullptr ||
       IsAtLimit(*state, *entry)) {
     return;
   }
@@ -98,18 +99,16 @@ bool IsAtLimit(const State& state, const JobEntry& entry) {
          static_cast<int>(running->second.size()) >= entry.record.max_parallel();
 }
 
-bool SourceIsGone(const State& state, const JobEntry& entry) {
-  if (!entry.record.has_source()) {
-    return false;
+const v1::Checkpoint* GoneInput(const State& state, const JobEntry& entry) {
+  if (entry.record.has_source() && !IsCommitted(state, entry.record.source())) {
+    return &entry.record.source();
   }
-  const v1::Checkpoint& source = entry.record.source();
-  const auto job = state.jobs.find(source.job_uid());
-  if (job == state.jobs.end()) {
-    return true;
+  for (const v1::JobInput& input : entry.record.inputs()) {
+    if (!IsCommitted(state, input.checkpoint())) {
+      return &input.checkpoint();
+    }
   }
-  const auto checkpoint = job->second.checkpoints.find({source.step(), source.epoch()});
-  return checkpoint == job->second.checkpoints.end() ||
-         checkpoint->second.state() != v1::Checkpoint::COMMITTED;
+  return nullptr;
 }
 
 }  // namespace cherry::coordinator

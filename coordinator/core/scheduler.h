@@ -25,8 +25,8 @@ absl::Time NextJobDeadline(const State& state);
 // As many jobs of its matrix as matrix.max_parallel allows have an attempt.
 bool IsAtLimit(const State& state, const JobEntry& entry);
 
-// The checkpoint a job was to start from has been deleted or found corrupt.
-bool SourceIsGone(const State& state, const JobEntry& entry);
+// A checkpoint that the job was to read and that has been deleted or found corrupt; null where there is none.
+const v1::Checkpoint* GoneInput(const State& state, const JobEntry& entry);
 
 }  // namespace cherry::coordinator
 

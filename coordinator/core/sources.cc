@@ -43,6 +43,19 @@ absl::StatusOr<const JobEntry*> FindSource(const State& state, const DraftJobs& 
   return &state.jobs.at(uid->second);
 }
 
+// Of a job that makes a model.
+absl::StatusOr<const JobEntry*> FindModel(const State& state, const DraftJobs& drafts,
+                                          const v1::JobSpec& spec, v1::SourceRef* ref,
+                                          absl::string_view field) {
+  ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, spec, ref, field));
+  if (job->job().resolved().kind() == v1::JobSpec::EVALUATE) {
+    return InvalidField("MODEL_MISMATCH", absl::StrCat(field, ".job"),
+                        absl::StrCat(field, ".job: ", ref->job(), " is an evaluation, which makes no model"),
+                        "name one of the jobs that it measured");
+  }
+  return job;
+}
+
 std::vector<const v1::Dataset*> FindDatasets(const State& state, const std::string& splits) {
   std::vector<const v1::Dataset*> datasets;
   for (const std::string& part : SplitParts(splits)) {
@@ -109,12 +122,8 @@ absl::Status AddInput(absl::string_view role, const JobEntry& job, const std::st
 
 // The run that this one goes on with has ended, and nothing kept its origin since.
 absl::Status CheckOriginIsThere(const State& state, const v1::Checkpoint& origin, absl::string_view field) {
-  const auto job = state.jobs.find(origin.job_uid());
-  if (job != state.jobs.end()) {
-    const auto found = job->second.checkpoints.find({origin.step(), origin.epoch()});
-    if (found != job->second.checkpoints.end() && found->second.state() == v1::Checkpoint::COMMITTED) {
-      return absl::OkStatus();
-    }
+  if (IsCommitted(state, origin)) {
+    return absl::OkStatus();
   }
   return Error(
       absl::StatusCode::kNotFound, "CHECKPOINT_NOT_FOUND", field,
@@ -147,6 +156,8 @@ absl::Status AddOrigin(const State& state, const v1::JobSpec& spec, const JobEnt
 void InheritData(const v1::DataConfig& inherited, v1::JobSpec* spec) {
   if (spec->data().train().empty()) spec->mutable_data()->set_train(inherited.train());
   if (spec->data().valid().empty()) spec->mutable_data()->set_valid(inherited.valid());
+  const bool reads = spec->kind() == v1::JobSpec::FUSE || spec->kind() == v1::JobSpec::EVALUATE;
+  if (reads && !spec->data().has_targets()) spec->mutable_data()->set_targets(inherited.targets());
 }
 
 // The uids of a job and of all that its weights descend from, as far as these are still known.
@@ -166,7 +177,8 @@ std::set<std::string> LineageOf(const State& state, const DraftJobs& drafts, con
     for (const auto& [name, draft] : drafts) {
       entry = draft.uid() == uid ? &draft : entry;
     }
-    if (entry == nullptr) {
+    // What two compressions make of one model are no variants of one model.
+    if (entry == nullptr || entry->job().resolved().kind() == v1::JobSpec::COMPRESS) {
       continue;
     }
     const v1::JobSpec& spec = entry->job().resolved();
@@ -176,6 +188,17 @@ std::set<std::string> LineageOf(const State& state, const DraftJobs& drafts, con
     }
   }
   return lineage;
+}
+
+InputSource SourceOf(const State& state, const JobEntry& job, const std::string& field) {
+  const v1::JobSpec& resolved = job.job().resolved();
+  InputSource source;
+  source.model = resolved.model();
+  source.train = resolved.data().train();
+  source.data = FindDatasets(state, source.train).front();
+  source.targets = resolved.data().targets();
+  source.field = field;
+  return source;
 }
 
 // The parts of both, each once.
@@ -196,25 +219,35 @@ absl::Status LookUpExperts(const State& state, const DraftJobs& drafts, v1::JobS
   for (int i = 0; i < spec->experts_size(); ++i) {
     const std::string role = absl::StrCat("experts[", i, "]");
     v1::SourceRef* ref = spec->mutable_experts(i);
-    ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, ref, role));
+    ASSIGN_OR_RETURN(const JobEntry* job, FindModel(state, drafts, *spec, ref, role));
     RETURN_IF_ERROR(AddInput(role, *job, ref->checkpoint(), absl::StrCat(role, ".checkpoint"), sources));
     const v1::JobSpec& resolved = job->job().resolved();
     data.set_train(JoinParts(data.train(), resolved.data().train()));
     data.set_valid(JoinParts(data.valid(), resolved.data().valid()));
-    sources->experts.push_back({resolved.model(), resolved.data().train(),
-                                FindDatasets(state, resolved.data().train()).front(),
-                                LineageOf(state, drafts, *job)});
+    if (i > 0 && resolved.data().targets() != data.targets()) {
+      return InvalidField(
+          "DATA_MISMATCH", role,
+          absl::StrCat(role, ": ", ref->job(), " was trained on other targets than experts[0]"),
+          "give data.targets, or fuse models of the same targets");
+    }
+    data.set_targets(resolved.data().targets());
+    sources->read.push_back(SourceOf(state, *job, role));
+    sources->read.back().lineage = LineageOf(state, drafts, *job);
   }
   InheritData(data, spec);
   return absl::OkStatus();
 }
 
 // What a model started from, for an evaluation that does not say what recovery starts from.
-void AddParentOf(const JobEntry& job, Sources* sources) {
+void AddParentOf(const State& state, const JobEntry& job, Sources* sources) {
   if (!job.job().resolved().has_from()) {
     return;
   }
   if (job.record.has_source()) {
+    // Nothing keeps it for a job that has ended.
+    if (!IsCommitted(state, job.record.source())) {
+      return;
+    }
     v1::JobInput& input = sources->inputs.emplace_back();
     input.set_role(kStartRole);
     *input.mutable_checkpoint() = job.record.source();
@@ -234,6 +267,16 @@ bool HasStart(const Sources& sources) {
          std::any_of(sources.awaits.begin(), sources.awaits.end(), is_start);
 }
 
+// Losses on other windows could not be compared with those of the run.
+void InheritWindows(const v1::JobSpec& baseline, v1::JobSpec* spec) {
+  if (!spec->train().has_sequence_length()) {
+    spec->mutable_train()->set_sequence_length(baseline.train().sequence_length());
+  }
+  if (!spec->validation().has_max_sequences()) {
+    spec->mutable_validation()->set_max_sequences(baseline.validation().max_sequences());
+  }
+}
+
 absl::Status LookUpEvaluated(const State& state, const DraftJobs& drafts, v1::JobSpec* spec,
                              Sources* sources) {
   absl::Status status;
@@ -242,7 +285,7 @@ absl::Status LookUpEvaluated(const State& state, const DraftJobs& drafts, v1::Jo
     if (!status.ok()) {
       return;
     }
-    const absl::StatusOr<const JobEntry*> job = FindSource(state, drafts, *spec, ref, field);
+    const absl::StatusOr<const JobEntry*> job = FindModel(state, drafts, *spec, ref, field);
     status = job.ok() ? AddInput(field, **job, ref->checkpoint(), absl::StrCat(field, ".checkpoint"), sources)
                       : job.status();
     if (!status.ok()) {
@@ -253,14 +296,19 @@ absl::Status LookUpEvaluated(const State& state, const DraftJobs& drafts, v1::Jo
       sources->model = (*job)->job().resolved().model();
       sources->parent_data = FindDatasets(state, (*job)->job().resolved().data().train()).front();
       InheritData((*job)->job().resolved().data(), spec);
+      InheritWindows((*job)->job().resolved(), spec);
     }
+    sources->read.push_back(SourceOf(state, **job, field));
     if (absl::StartsWith(field, "evaluate.models")) {
       models.push_back(*job);
     }
   });
   RETURN_IF_ERROR(status);
   for (size_t i = 0; i < models.size() && !HasStart(*sources); ++i) {
-    AddParentOf(*models[i], sources);
+    AddParentOf(state, *models[i], sources);
+    if (HasStart(*sources)) {
+      sources->read.push_back(SourceOf(state, *models[i], kStartRole));
+    }
   }
   return absl::OkStatus();
 }
@@ -272,7 +320,7 @@ absl::Status LookUpReference(const State& state, const DraftJobs& drafts, v1::Jo
     return absl::OkStatus();
   }
   v1::SourceRef* ref = spec->mutable_sgt()->mutable_reference();
-  ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, ref, kReferenceRole));
+  ASSIGN_OR_RETURN(const JobEntry* job, FindModel(state, drafts, *spec, ref, kReferenceRole));
   RETURN_IF_ERROR(AddInput(kReferenceRole, *job, ref->checkpoint(),
                            absl::StrCat(kReferenceRole, ".checkpoint"), sources));
   sources->reference_model = job->job().resolved().model();
@@ -291,14 +339,14 @@ absl::StatusOr<Sources> LookUp(const State& state, const DraftJobs& drafts, v1::
   const bool method = spec->kind() != v1::JobSpec::PRETRAIN;
   if (spec->model().has_like()) {
     v1::SourceRef* like = spec->mutable_model()->mutable_like();
-    ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, like, "model.like"));
+    ASSIGN_OR_RETURN(const JobEntry* job, FindModel(state, drafts, *spec, like, "model.like"));
     sources.model = job->job().resolved().model();
   }
   const bool goes_on = spec->has_continue_();
   if (goes_on || spec->has_from()) {
     v1::SourceRef* ref = goes_on ? spec->mutable_continue_() : spec->mutable_from();
     const std::string field = goes_on ? "continue" : "from";
-    ASSIGN_OR_RETURN(const JobEntry* job, FindSource(state, drafts, *spec, ref, field));
+    ASSIGN_OR_RETURN(const JobEntry* job, FindModel(state, drafts, *spec, ref, field));
     const std::string which = goes_on && ref->checkpoint().empty() ? "latest" : ref->checkpoint();
     const std::string at = field + ".checkpoint";
     RETURN_IF_ERROR(AddInput(kSourceRole, *job, which, at, &sources));

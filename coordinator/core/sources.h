@@ -36,7 +36,7 @@ struct Sources {
   std::optional<v1::ModelConfig> reference_model;
   std::optional<v1::Checkpoint> checkpoint;  // Of the source, where it is chosen already.
   std::optional<int64_t> source_step;        // Where it is known by now.
-  std::vector<ExpertSource> experts;
+  std::vector<InputSource> read;             // For SpecContext.inputs.
   std::vector<v1::JobInput> inputs;
   std::vector<v1::AwaitedInput> awaits;
 };

@@ -43,6 +43,7 @@ absl::StatusOr<v1::Job> Resolve(const State& state, const DraftJobs& drafts, con
     named.set_name(absl::StrCat(named.generate_name(), ids.name_suffix));
     named.clear_generate_name();
   }
+  RETURN_IF_ERROR(CheckForm(named));
   ASSIGN_OR_RETURN(*found, LookUp(state, drafts, &named));
   const Sources& sources = *found;
   SpecContext context;
@@ -52,7 +53,7 @@ absl::StatusOr<v1::Job> Resolve(const State& state, const DraftJobs& drafts, con
   context.reference_model = sources.reference_model ? &*sources.reference_model : nullptr;
   context.parent_data = sources.parent_data;
   context.reference_data = sources.reference_data;
-  context.experts = sources.experts;
+  context.inputs = sources.read;
   v1::Job job;
   ASSIGN_OR_RETURN(*job.mutable_resolved(), ResolveSpec(named, context));
   if (sources.source_step.has_value()) {

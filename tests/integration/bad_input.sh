@@ -79,8 +79,8 @@ without data 'data: {train: ../../etc/passwd, valid: ko/valid}'; refused 2 'data
 without name 'name: ../../x';                      refused 2 'name' '../../x' -- submit
 without kind 'kind: pretain';                      refused 2 'kind' 'pretain' 'pretrain' -- submit
 without kind 'kind: sgt';                          refused 2 'from' 'ko-base' -- submit
-without kind 'kind: fuse';                         refused 2 'model' 'follows from' -- submit
 without kind,model 'kind: fuse';                   refused 2 'experts' '0 is not in 2..8' -- submit
+without kind 'kind: fuse' 'experts: [{job: a}, {job: b}]'; refused 2 'model' 'follows from' -- submit
 without kind,model 'kind: fuse' 'experts: [{job: a}, {job: b}]'; refused 4 'experts[0].job' "'a'" -- submit
 without kind,model 'kind: evaluate';               refused 2 'evaluate.baseline' -- submit
 without kind,model 'kind: evaluate' 'evaluate: {baseline: {job: a}}'; refused 2 'evaluate.models' -- submit

@@ -191,6 +191,8 @@ int main(int argc, char** argv) {
   shape.experts = experts;
   shape.top_k = top_k;
   shape.routing = parsed_routing;
+  shape.balance = parsed_balance;
+  shape.balance_rate = rate;
   shape.token_chain = depth > 0 && parsed_form == MultiTokenConfig::CHAIN;
   cherry::trainer::TensorList list;
   absl::Status status = cherry::trainer::Export(spec, expert, shape, &list);

@@ -19,6 +19,7 @@ namespace cherry::worker {
 namespace {
 
 constexpr int kKeepaliveMs = 20000;
+constexpr int kMostMessageBytes = 64 << 20;
 constexpr int kKeepaliveTimeoutMs = 10000;
 constexpr int64_t kMaxSecretBytes = 1 << 20;
 
@@ -43,6 +44,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial(const StreamConfig& config) 
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetMaxReceiveMessageSize(kMostMessageBytes);
   return grpc::CreateCustomChannel(config.coordinator.ToString(), credentials, arguments);
 }
 

@@ -34,7 +34,7 @@ class CpuHeadCrossEntropy : public torch::autograd::Function<CpuHeadCrossEntropy
     at::Tensor dhidden, dweight;
     if (differentiable) {
       dhidden = at::empty_like(hidden);
-      dweight = at::empty_like(weight);
+      dweight = rows > 0 ? at::empty_like(weight) : at::zeros_like(weight);
     }
     double sum = 0.0;
     for (int64_t row = 0; row < rows; row += kChunk) {

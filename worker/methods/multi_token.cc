@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/kernels/cross_entropy.h"
-#include "worker/methods/sgt/selector.h"
 
 namespace cherry::trainer {
 namespace {
@@ -29,9 +28,10 @@ at::Tensor Argmax(Transformer* model, const at::Tensor& states) {
   return at::cat(parts).view({states.size(0), states.size(1)});
 }
 
-// The head's loss on `states` [b, n, dim], meaned over those of `targets` [b, n] that count.
-at::Tensor MeanLoss(Transformer* model, const at::Tensor& states, const at::Tensor& targets,
-                    int64_t supervised) {
+// The head's loss on `states` [b, n, dim], summed over those of `targets` [b, n] that count; they are counted
+// in `count` on the device.
+at::Tensor SumLoss(Transformer* model, const at::Tensor& states, const at::Tensor& targets,
+                   int64_t supervised, at::Tensor* count) {
   const at::Tensor flat = targets.flatten();
   const at::Tensor counted = flat.ne(kIgnoredTarget);
   at::Tensor rows = states.flatten(0, 1);
@@ -41,7 +41,8 @@ at::Tensor MeanLoss(Transformer* model, const at::Tensor& states, const at::Tens
     rows = rows.index_select(0, chosen.index);
     row_targets = chosen.targets;
   }
-  return HeadCrossEntropy(rows, model->HeadWeight(), row_targets) / counted.sum().clamp_min(1);
+  *count = counted.sum();
+  return HeadCrossEntropy(rows, model->HeadWeight(), row_targets);
 }
 
 }  // namespace
@@ -71,21 +72,42 @@ std::vector<double> DepthWeights(const MultiTokenConfig& config, int64_t step, i
 
 at::Tensor FurtherTokensLoss(const MultiTokenConfig& config, const std::vector<double>& weights,
                              Transformer* model, const at::Tensor& hidden, const at::Tensor& tokens,
-                             const at::Tensor& targets, int64_t supervised) {
+                             const at::Tensor& targets, int64_t supervised, const TargetCounts& step) {
   const int64_t length = tokens.size(1);
   at::Tensor states = hidden;
   at::Tensor sum;
+  if (supervised == 0) {
+    return sum;
+  }
   for (size_t i = 0; i < weights.size() && weights[i] > 0.0; ++i) {
     const auto k = static_cast<int64_t>(i) + 1;
     states = states.narrow(1, 0, length - k);
     if (config.form() == MultiTokenConfig::CHAIN) {
       states = model->Chain(states, tokens.narrow(1, k, length - k));
     }
-    const at::Tensor loss = MeanLoss(model, states, targets.narrow(1, k, length - k), supervised) *
-                            (weights[i] * static_cast<double>(supervised));
+    at::Tensor count;
+    at::Tensor loss = SumLoss(model, states, targets.narrow(1, k, length - k), supervised, &count);
+    if (step.further.empty()) {
+      loss = loss * (weights[i] * static_cast<double>(supervised)) / count.clamp_min(1);
+    } else {
+      loss = loss * (weights[i] * step.supervised / std::max(1.0, step.further[i]));
+    }
     sum = sum.defined() ? sum + loss : loss;
   }
   return sum;
+}
+
+std::vector<double> FurtherTargets(const Batch& batch, int64_t depth) {
+  std::vector<double> counts(static_cast<size_t>(depth), 0.0);
+  const auto length = static_cast<size_t>(batch.length());
+  for (size_t i = 0; i < batch.counted.size(); ++i) {
+    // Target i of its sequence is that of depth k for the position k before.
+    const size_t reached = std::min(i % length, counts.size());
+    for (size_t k = 0; batch.counted[i] != 0 && k < reached; ++k) {
+      counts[k] += 1.0;
+    }
+  }
+  return counts;
 }
 
 Acceptance ChainAcceptance(Transformer* model, const at::Tensor& hidden, const at::Tensor& tokens,

@@ -10,6 +10,7 @@ namespace cherry::trainer {
 Choice Choose(const at::Tensor& logits, const at::Tensor& bias, int64_t k) {
   Choice choice;
   choice.probabilities = at::softmax(logits, -1);
+  choice.log_probabilities = at::log_softmax(logits, -1);
   const int64_t experts = logits.size(1);
   {
     const at::NoGradGuard no_gradient;
@@ -18,8 +19,8 @@ Choice Choose(const at::Tensor& logits, const at::Tensor& bias, int64_t k) {
     const at::Tensor chosen = choice.experts.flatten();
     choice.loads = at::zeros({experts}, chosen.options()).scatter_add_(0, chosen, at::ones_like(chosen));
   }
-  const at::Tensor weights = choice.probabilities.gather(1, choice.experts);
-  choice.weights = weights / (k == 1 ? weights.detach() : weights.sum(-1, /*keepdim=*/true));
+  const at::Tensor logs = choice.log_probabilities.gather(1, choice.experts);
+  choice.weights = k == 1 ? (logs - logs.detach()).exp() : at::softmax(logs, -1);
   return choice;
 }
 

@@ -15,10 +15,11 @@ namespace cherry::trainer {
 
 // What a router says about n tokens.
 struct Choice {
-  at::Tensor probabilities;  // fp32 [n, experts]: softmax of the logits, with a graph.
-  at::Tensor experts;        // int64 [n, k]
-  at::Tensor weights;        // fp32 [n, k], with a graph: they sum to 1.
-  at::Tensor loads;          // int64 [experts]: how often each was chosen.
+  at::Tensor probabilities;      // fp32 [n, experts]: softmax of the logits, with a graph.
+  at::Tensor log_probabilities;  // The same of its logarithm: finite where a probability is too small to be.
+  at::Tensor experts;            // int64 [n, k]
+  at::Tensor weights;            // fp32 [n, k], with a graph: they sum to 1.
+  at::Tensor loads;              // int64 [experts]: how often each was chosen.
 };
 
 // The k experts of the highest probability + bias; bias fp32 [experts] is undefined or has no gradient. With

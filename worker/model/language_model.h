@@ -41,9 +41,6 @@ struct ModelOptions {
   bool recompute_layers = false;
   // Never trained: no gradients, and weights only once they are loaded.
   bool frozen = false;
-  // How experts are kept in use, and how strongly; see Settle.
-  v1::FuseConfig::Balance balance = v1::FuseConfig::LOSS_FREE;
-  double balance_rate = 0.001;
 };
 
 // How experts were used, summed over a step's micro-batches and all ranks.

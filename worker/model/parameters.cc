@@ -56,7 +56,7 @@ Parameters::Parameters(const std::vector<ParameterSpec>& specs, at::Device devic
     } else {
       std::fill(data + offset, data + offset + count, spec.constant);
     }
-    list_.push_back({spec.name, at::Tensor(), spec.decay, offset});
+    list_.push_back({spec.name, at::Tensor(), spec.decay, offset, spec.trained});
     offset += Aligned(count);
   }
   values_ = initial.to(device);

@@ -26,13 +26,15 @@ struct ParameterSpec {
   bool decay = true;      // Takes part in weight decay (matrices do, norms do not).
   double init_std = 0.0;  // Normal(0, init_std); 0 means `constant`.
   float constant = 1.0F;
+  bool trained = true;  // By gradients.
 };
 
 struct NamedParameter {
-  std::string name;    // As Hugging Face names it.
-  at::Tensor tensor;   // fp32 leaf that requires a gradient; a view of Parameters::values().
-  bool decay = true;   // Takes part in weight decay.
-  int64_t offset = 0;  // First element in values() and gradients(); a multiple of 16 (64 bytes).
+  std::string name;     // As Hugging Face names it.
+  at::Tensor tensor;    // fp32 leaf that requires a gradient; a view of Parameters::values().
+  bool decay = true;    // Takes part in weight decay.
+  int64_t offset = 0;   // First element in values() and gradients(); a multiple of 16 (64 bytes).
+  bool trained = true;  // By gradients: else backward never reaches it, and its gradient is 0.
 };
 
 class Parameters {

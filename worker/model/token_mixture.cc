@@ -20,7 +20,8 @@ std::vector<ParameterSpec> MixtureParameters(const ModelShape& shape) {
     }
   }
   specs.push_back({kGateName, {shape.experts, shape.dim}, /*decay=*/true, shape.init_std});
-  specs.push_back({kGateBiasName, {shape.experts}, /*decay=*/false, /*init_std=*/0.0, 0.0F});
+  specs.push_back(
+      {kGateBiasName, {shape.experts}, /*decay=*/false, /*init_std=*/0.0, 0.0F, /*trained=*/false});
   return specs;
 }
 
@@ -53,14 +54,14 @@ TokenMixture::TokenMixture(const ModelShape& shape, const ModelOptions& options,
 
 Choice TokenMixture::Gate(const std::vector<at::Tensor>& states) {
   const std::vector<NamedParameter>& list = parameters_.list();
-  const at::Tensor bias = options_.balance == v1::FuseConfig::LOSS_FREE
+  const at::Tensor bias = shape_.balance == v1::FuseConfig::LOSS_FREE
                               ? list[static_cast<size_t>(bias_)].tensor.detach()
                               : at::Tensor();
   const at::Tensor logits = at::linear(Mean(states), list[static_cast<size_t>(gate_)].tensor);
   Choice choice = Choose(logits, bias, shape_.top_k);
   if (at::GradMode::is_enabled()) {
     tally_.Add(choice);
-    balance_loss_ = options_.balance == v1::FuseConfig::SWITCH ? BalanceLoss(choice) : at::Tensor();
+    balance_loss_ = shape_.balance == v1::FuseConfig::SWITCH ? BalanceLoss(choice) : at::Tensor();
   }
   return choice;
 }
@@ -77,7 +78,7 @@ LossSum TokenMixture::Loss(const at::Tensor& tokens, const at::Tensor& targets) 
     const at::NoGradGuard no_gradient;
     losses.push_back(HeadRowLosses(states.back().detach(), model->HeadWeight(), flat));
   }
-  const at::Tensor joint = Gate(states).probabilities.log() - at::stack(losses, 1);
+  const at::Tensor joint = Gate(states).log_probabilities - at::stack(losses, 1);
   const at::Tensor total = joint.logsumexp(1);
   at::Tensor sum = (total.neg() * counted).sum();
   if (at::GradMode::is_enabled()) {
@@ -134,8 +135,8 @@ Routing TokenMixture::TakeRouting() {
 }
 
 void TokenMixture::Settle(const Routing& routing) {
-  if (options_.balance == v1::FuseConfig::LOSS_FREE) {
-    MoveBias(routing.loads.data(), options_.balance_rate,
+  if (shape_.balance == v1::FuseConfig::LOSS_FREE) {
+    MoveBias(routing.loads.data(), shape_.balance_rate,
              parameters_.list()[static_cast<size_t>(bias_)].tensor);
   }
 }

@@ -62,7 +62,7 @@ at::Tensor Transformer::FeedForward(const Layer& layer, const at::Tensor& input)
 
 at::Tensor Transformer::Expert(const Layer& layer, const at::Tensor& input) {
   const at::Tensor rows = input.flatten(0, 1);
-  const at::Tensor bias = options_.balance == v1::FuseConfig::LOSS_FREE
+  const at::Tensor bias = shape_.balance == v1::FuseConfig::LOSS_FREE
                               ? parameters_.list()[static_cast<size_t>(layer.router_bias)].tensor.detach()
                               : at::Tensor();
   // Routers are fp32: what they choose between may lie closer together than bf16 can tell.
@@ -79,7 +79,7 @@ at::Tensor Transformer::Expert(const Layer& layer, const at::Tensor& input) {
 }
 
 void Transformer::Note(const Layer& layer, const Choice& choice) {
-  if (options_.balance == v1::FuseConfig::SWITCH) {
+  if (shape_.balance == v1::FuseConfig::SWITCH) {
     const at::Tensor loss = BalanceLoss(choice);
     balance_loss_ = balance_loss_.defined() ? balance_loss_ + loss : loss;
   }
@@ -100,11 +100,11 @@ Routing Transformer::TakeRouting() {
 }
 
 void Transformer::Settle(const Routing& routing) {
-  if (options_.balance != v1::FuseConfig::LOSS_FREE || !shape_.routes_ffn()) {
+  if (shape_.balance != v1::FuseConfig::LOSS_FREE || !shape_.routes_ffn()) {
     return;
   }
   for (const Layer& layer : layers_) {
-    MoveBias(routing.loads.data() + layer.number * shape_.experts, options_.balance_rate,
+    MoveBias(routing.loads.data() + layer.number * shape_.experts, shape_.balance_rate,
              parameters_.list()[static_cast<size_t>(layer.router_bias)].tensor);
   }
 }

@@ -95,6 +95,7 @@ void Layout::AddVisit(const Visit& visit) {
   if (shape_.routes_ffn()) {
     Matrix(RouterName(visit), shape_.experts, shape_.dim);
     Vector(RouterBiasName(visit), shape_.experts, 0.0F);
+    specs_.back().trained = false;
   }
   const int64_t ffns = !first ? 0 : shape_.routes_ffn() ? shape_.experts : 1;
   for (int64_t i = 0; i < ffns; ++i) {

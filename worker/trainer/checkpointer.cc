@@ -46,6 +46,7 @@ Manifest Checkpointer::MakeManifest(const RunState& run) const {
   manifest.epoch = attempt.attempt().epoch();
   manifest.step = run.step;
   manifest.tokens = run.tokens;
+  manifest.target_tokens = run.target_tokens;
   manifest.supervised_tokens = run.supervised_tokens;
   manifest.sample_cursor = run.sample_cursor;
   manifest.world_size = attempt.world_size();

@@ -99,8 +99,16 @@ void AddBatch(const Batch& batch, const at::Tensor& row_losses, size_t parts, Su
   }
 }
 
-int64_t DraftDepth(const v1::Job& job, const ModelShape& shape) {
-  return shape.token_chain ? job.resolved().multi_token().depth() : !shape.schedule.empty() ? kLoopDrafts : 0;
+// Drafts need a token after the first that they start from.
+int64_t DraftDepth(const v1::JobSpec& evaluation, const v1::Job& job, const ModelShape& shape) {
+  const auto& measures = evaluation.evaluate().measures();
+  if (std::find(measures.begin(), measures.end(), v1::EvaluateConfig::ACCEPTANCE) == measures.end()) {
+    return 0;
+  }
+  const int64_t depth = shape.token_chain         ? job.resolved().multi_token().depth()
+                        : !shape.schedule.empty() ? kLoopDrafts
+                                                  : 0;
+  return std::min<int64_t>(depth, evaluation.train().sequence_length() - 1);
 }
 
 void AddAcceptance(const Batch& batch, int64_t depth, LanguageModel* model, Sums* sums) {
@@ -121,7 +129,7 @@ void AddAcceptance(const Batch& batch, int64_t depth, LanguageModel* model, Sums
 
 // This rank's share of the plan. The first batch runs twice: memory is fetched from the system in it.
 absl::Status MeasureModel(const ValidationPlan& plan, const Gang& gang, const Device& device, int64_t depth,
-                          LanguageModel* model, Sums* sums) {
+                          int64_t step, WorkerChannel* channel, LanguageModel* model, Sums* sums) {
   double seconds = 0.0;
   double tokens = 0.0;
   bool warm = false;
@@ -129,6 +137,7 @@ absl::Status MeasureModel(const ValidationPlan& plan, const Gang& gang, const De
        i += static_cast<size_t>(gang.world_size)) {
     ASSIGN_OR_RETURN(const Batch batch,
                      ReadBatch(*plan.data, plan.batches[i], plan.batches[i], plan.counted, device.torch));
+    channel->SendPhase(v1::PhaseReport::VALIDATING, step);  // It is alive, however long the text is.
     if (!std::exchange(warm, true)) {
       model->RowLosses(batch.tokens, batch.targets);
     }
@@ -176,9 +185,9 @@ void Introduce(const v1::JobInput& input, const ModelShape& shape, int64_t lengt
   model->set_active_parameters(CountActiveParameters(shape));
   model->set_flops_per_token(FlopsPerToken(shape, length));
   model->set_training_tokens(job.progress().tokens());
-  if (job.progress().tokens() > 0) {
+  if (job.progress().target_tokens() > 0) {
     model->set_supervised_share(static_cast<double>(job.progress().supervised_tokens()) /
-                                static_cast<double>(job.progress().tokens()));
+                                static_cast<double>(job.progress().target_tokens()));
   }
 }
 
@@ -209,7 +218,7 @@ void FillIn(const Sums& sums, v1::Evaluation::Model* model) {
     }
   }
   for (size_t k = 0; k < sums.accepted.size(); ++k) {
-    model->add_acceptance(sums.accepted[k] / sums.positions[k]);
+    model->add_acceptance(sums.accepted[k] / std::max(1.0, sums.positions[k]));
   }
   model->set_tokens_per_second(sums.tokens_per_second);
 }
@@ -246,16 +255,16 @@ absl::StatusOr<v1::Evaluation> Evaluate(WorkerChannel* channel, Gang* gang, cons
   int64_t done = 0;
   for (const v1::JobInput& input : attempt.inputs()) {
     const absl::Time begin = absl::Now();
-    channel->SendPhase(v1::PhaseReport::VALIDATING, done);
+    channel->SendPhase(v1::PhaseReport::LOADING, done);
     ASSIGN_OR_RETURN(const std::unique_ptr<LanguageModel> model, inputs->LoadModel(input.role()));
-    const int64_t depth = DraftDepth(input.job(), model->shape());
+    const int64_t depth = DraftDepth(spec, input.job(), model->shape());
     Sums sums;
     sums.names = GroupNames(valid);
     sums.losses.resize(sums.names.size());
     sums.targets.resize(sums.names.size());
     sums.accepted.resize(static_cast<size_t>(depth));
     sums.positions.resize(static_cast<size_t>(depth));
-    RETURN_IF_ERROR(MeasureModel(plan, *gang, device, depth, model.get(), &sums));
+    RETURN_IF_ERROR(MeasureModel(plan, *gang, device, depth, done, channel, model.get(), &sums));
     RETURN_IF_ERROR(sums.Reduce(gang->control.get()));
     if (sums.targets.front() == 0.0) {
       return InvalidField("NO_TARGETS", "data.valid", "data.valid: has no target that counts",

@@ -16,17 +16,10 @@ constexpr int64_t kCentreBatches = 16;
 // The experts' weights sum to 1 but for rounding, which is that of the type that is computed in.
 double Rounding(at::ScalarType compute) { return compute == at::kFloat ? 1e-5 : 3e-2; }
 
-ModelOptions FuseOptions(const v1::JobSpec& spec, at::Device device) {
-  ModelOptions options = OptionsOf(spec.train(), device);
-  options.balance = spec.fuse().balance();
-  options.balance_rate = spec.fuse().balance_rate();
-  return options;
-}
-
 class FuseRecipe final : public LanguageRecipe {
  public:
   FuseRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device)
-      : LanguageRecipe(spec, shape, FuseOptions(spec, device)), fuse_(spec.fuse()) {}
+      : LanguageRecipe(spec, shape, OptionsOf(spec.train(), device)), fuse_(spec.fuse()) {}
 
   bool measures_from_origin() const override { return true; }
   absl::Status Prepare(InputModels* inputs) override;

@@ -27,10 +27,7 @@ class RecordedModels final : public InputModels {
 
   absl::Status LoadInto(absl::string_view role, LanguageModel* model) override {
     ASSIGN_OR_RETURN(const std::string directory, Find(role));
-    HostState state = MakeHostState(model->parameters(), /*moments=*/false);
-    RETURN_IF_ERROR(AgreeOn(LoadStartWeights(directory, &state), gang_->checkpoint.get()));
-    CopyFromHost(state, &model->parameters(), nullptr);
-    return absl::OkStatus();
+    return LoadFrom(directory, model);
   }
 
   absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view role) override {
@@ -40,7 +37,7 @@ class RecordedModels final : public InputModels {
     ModelOptions options = OptionsOf(channel_->start().attempt().spec().train(), device_.torch);
     options.frozen = true;
     std::unique_ptr<LanguageModel> model = MakeLanguageModel(shape, options, /*seed=*/0);
-    RETURN_IF_ERROR(LoadInto(role, model.get()));
+    RETURN_IF_ERROR(LoadFrom(directory, model.get()));
     return model;
   }
 
@@ -76,6 +73,13 @@ class RecordedModels final : public InputModels {
   }
 
  private:
+  absl::Status LoadFrom(const std::string& directory, LanguageModel* model) {
+    HostState state = MakeHostState(model->parameters(), /*moments=*/false);
+    RETURN_IF_ERROR(AgreeOn(LoadStartWeights(directory, &state), gang_->checkpoint.get()));
+    CopyFromHost(state, &model->parameters(), nullptr);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<std::string> Find(absl::string_view role) {
     for (const v1::JobInput& input : channel_->start().attempt().inputs()) {
       if (input.role() == role) {
@@ -92,6 +96,7 @@ class RecordedModels final : public InputModels {
     }
     const v1::StartRank& start = channel_->start();
     RETURN_IF_ERROR(CheckRoot(start));
+    channel_->SendPhase(v1::PhaseReport::LOADING, 0);  // Another one, which may be large.
     absl::Status sound = VerifyRecorded(start, checkpoint);
     if (sound.ok()) {
       LogInfo(absl::StrCat(role, ": ", checkpoint.name()));

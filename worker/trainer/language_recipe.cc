@@ -15,7 +15,7 @@ namespace cherry::trainer {
 LanguageRecipe::LanguageRecipe(const v1::JobSpec& spec, const ModelShape& shape, const ModelOptions& options)
     : multi_token_(spec.multi_token()),
       steps_(spec.train().steps()),
-      balance_rate_(options.balance_rate),
+      balance_rate_(shape.balance_rate),
       model_(MakeLanguageModel(shape, options, static_cast<uint64_t>(spec.train().seed()))),
       transformer_(dynamic_cast<Transformer*>(model_.get())),
       groups_({kValidLoss}) {
@@ -34,10 +34,11 @@ LanguageRecipe::LanguageRecipe(const v1::JobSpec& spec, const ModelShape& shape,
 void LanguageRecipe::BeginStep(int64_t step) { depth_weights_ = DepthWeights(multi_token_, step, steps_); }
 
 TargetCounts LanguageRecipe::Count(const Batch& batch) const {
-  return {std::accumulate(batch.counted.begin(), batch.counted.end(), 0.0), 0.0};
+  return {std::accumulate(batch.counted.begin(), batch.counted.end(), 0.0), 0.0,
+          FurtherTargets(batch, multi_token_.depth())};
 }
 
-at::Tensor LanguageRecipe::TrainingLoss(const Batch& batch, const TargetCounts&) {
+at::Tensor LanguageRecipe::TrainingLoss(const Batch& batch, const TargetCounts& step) {
   const double supervised = Count(batch).supervised;
   at::Tensor loss;
   if (transformer_ == nullptr) {
@@ -47,7 +48,7 @@ at::Tensor LanguageRecipe::TrainingLoss(const Batch& batch, const TargetCounts&)
     loss = HeadCrossEntropy(hidden.flatten(0, 1), transformer_->HeadWeight(), batch.targets.flatten());
     const at::Tensor further =
         FurtherTokensLoss(multi_token_, depth_weights_, transformer_, hidden, batch.tokens, batch.targets,
-                          static_cast<int64_t>(supervised));
+                          static_cast<int64_t>(supervised), step);
     loss = further.defined() ? loss + further : loss;
   }
   const at::Tensor balance = model_->balance_loss();

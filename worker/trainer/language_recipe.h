@@ -18,6 +18,7 @@ class LanguageRecipe : public Recipe {
   LanguageModel& model() override { return *model_; }
   void BeginStep(int64_t step) override;
   TargetCounts Count(const Batch& batch) const override;
+  bool needs_totals() const override { return multi_token_.depth() > 0; }
   at::Tensor TrainingLoss(const Batch& batch, const TargetCounts& step) override;
   std::vector<std::string> validation_groups() const override { return groups_; }
   void AddValidation(const Batch& batch, absl::Span<GroupSum> sums) override;

@@ -76,6 +76,17 @@ void AddRouting(const Routing& routing, int64_t experts, std::vector<Measure>* m
   measures->push_back({"router_entropy", routing.entropy / routing.tokens});
 }
 
+// Parameters that no backward reaches.
+std::vector<size_t> Untrained(const Parameters& parameters) {
+  std::vector<size_t> untrained;
+  for (size_t i = 0; i < parameters.list().size(); ++i) {
+    if (!parameters.list()[i].trained) {
+      untrained.push_back(i);
+    }
+  }
+  return untrained;
+}
+
 bool Every(int64_t interval, int64_t step) { return interval > 0 && step % interval == 0; }
 
 }  // namespace
@@ -89,6 +100,7 @@ TrainingLoop::TrainingLoop(const LoopParts& parts, RunState* run)
       run_(run),
       schedule_(LrSchedule::FromSpec(spec_.train())),
       validation_(PlanValidation(spec_, parts.valid)),
+      untrained_(Untrained(parts.recipe->model().parameters())),
       buckets_(MakeBuckets(&parts.recipe->model().parameters(), parts.gang->gradients.get())),
       reporter_(parts.channel, steps_, StepFlops(spec_, parts.recipe->model().shape()),
                 parts.device.peak_flops * parts.gang->world_size) {}
@@ -135,7 +147,7 @@ absl::Status TrainingLoop::Step(StepFacts* facts, StopRequest* stop) {
   ASSIGN_OR_RETURN(const double loss_sum, Backpropagate(batches, counts, facts));
   watch.Lap();
   Routing routing = parts_.recipe->model().TakeRouting();
-  ASSIGN_OR_RETURN(const Agreed agreed, Agree(loss_sum, counts.supervised, &routing));
+  ASSIGN_OR_RETURN(const Agreed agreed, Agree(loss_sum, counts, &routing));
   if (buckets_ != nullptr) {
     RETURN_IF_ERROR(buckets_->Finish());
   }
@@ -153,6 +165,7 @@ absl::Status TrainingLoop::Step(StepFacts* facts, StopRequest* stop) {
   run_->sample_cursor += micro_batches_ * micro_batch_;
   run_->tokens += facts->tokens;
   run_->supervised_tokens += facts->supervised_tokens;
+  run_->target_tokens += static_cast<int64_t>(agreed.targets + agreed.others);
   run_->saved = false;
   *stop = agreed.stop;
   facts->seconds = absl::ToDoubleSeconds(absl::Now() - begin);
@@ -194,8 +207,7 @@ absl::Status TrainingLoop::ReadStep(std::vector<Batch>* batches, TargetCounts* c
   for (int64_t micro = parts_.gang->rank; micro < micro_batches_; micro += parts_.gang->world_size) {
     ASSIGN_OR_RETURN(Batch batch, Read(run_->sample_cursor + micro * micro_batch_));
     const TargetCounts of_batch = parts_.recipe->Count(batch);
-    counts->supervised += of_batch.supervised;
-    counts->others += of_batch.others;
+    counts->Add(of_batch);
     batches->push_back(std::move(batch));
   }
   return absl::OkStatus();
@@ -223,9 +235,10 @@ absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& bat
   Recipe* const recipe = parts_.recipe;
   TargetCounts totals;
   if (recipe->needs_totals()) {
-    double shared[2] = {counts.supervised, counts.others};
+    std::vector<double> shared = {counts.supervised, counts.others};
+    shared.insert(shared.end(), counts.further.begin(), counts.further.end());
     RETURN_IF_ERROR(parts_.gang->control->AllReduceSum(absl::MakeSpan(shared)));
-    totals = {shared[0], shared[1]};
+    totals = {shared[0], shared[1], {shared.begin() + 2, shared.end()}};
   }
   recipe->model().parameters().ZeroGradients();
   recipe->model().TakeRouting();  // A probe's passes do not count.
@@ -238,6 +251,9 @@ absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& bat
     forward += watch.Lap();
     if (i + 1 == batches.size() && buckets_ != nullptr) {
       buckets_->Arm();
+      for (const size_t index : untrained_) {
+        buckets_->Ready(index);
+      }
     }
     loss.backward();
     backward += watch.Lap();
@@ -250,11 +266,16 @@ absl::StatusOr<double> TrainingLoop::Backpropagate(const std::vector<Batch>& bat
   return loss_sum;
 }
 
-absl::StatusOr<TrainingLoop::Agreed> TrainingLoop::Agree(double loss_sum, double targets, Routing* routing) {
+absl::StatusOr<TrainingLoop::Agreed> TrainingLoop::Agree(double loss_sum, const TargetCounts& counts,
+                                                         Routing* routing) {
   const StopRequest stop = parts_.channel->stop();
   const absl::Status save = parts_.checkpointer->status();
-  std::vector<double> shared = {loss_sum, targets, stop == StopRequest::kSave ? 1.0 : 0.0,
-                                stop == StopRequest::kNow ? 1.0 : 0.0, save.ok() ? 0.0 : 1.0};
+  std::vector<double> shared = {loss_sum,
+                                counts.supervised,
+                                stop == StopRequest::kSave ? 1.0 : 0.0,
+                                stop == StopRequest::kNow ? 1.0 : 0.0,
+                                save.ok() ? 0.0 : 1.0,
+                                counts.others};
   const size_t own = shared.size();
   const std::vector<double> packed = routing->Pack();
   shared.insert(shared.end(), packed.begin(), packed.end());
@@ -266,6 +287,7 @@ absl::StatusOr<TrainingLoop::Agreed> TrainingLoop::Agree(double loss_sum, double
   Agreed agreed;
   agreed.loss_sum = shared[0];
   agreed.targets = shared[1];
+  agreed.others = shared[5];
   agreed.stop = shared[3] > 0.0   ? StopRequest::kNow
                 : shared[2] > 0.0 ? StopRequest::kSave
                                   : StopRequest::kNone;

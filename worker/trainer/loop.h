@@ -52,6 +52,7 @@ class TrainingLoop {
   struct Agreed {
     double loss_sum = 0.0;
     double targets = 0.0;
+    double others = 0.0;  // Targets that are not supervised.
     StopRequest stop = StopRequest::kNone;
   };
 
@@ -61,7 +62,7 @@ class TrainingLoop {
   absl::Status BeforeUpdate(const std::vector<Batch>& batches, Batch* independent, StepView* view);
   absl::StatusOr<double> Backpropagate(const std::vector<Batch>& batches, const TargetCounts& counts,
                                        StepFacts* facts);
-  absl::StatusOr<Agreed> Agree(double loss_sum, double targets, Routing* routing);
+  absl::StatusOr<Agreed> Agree(double loss_sum, const TargetCounts& counts, Routing* routing);
   absl::Status Update(const Agreed& agreed, StepFacts* facts);
   absl::Status AfterStep(StopRequest stop, StepFacts* facts);
   absl::Status RunValidation(StepFacts* facts);
@@ -76,6 +77,7 @@ class TrainingLoop {
   RunState* const run_;
   LrSchedule schedule_;
   ValidationPlan validation_;
+  const std::vector<size_t> untrained_;       // Their gradients are complete from the start.
   std::unique_ptr<GradientBuckets> buckets_;  // Null with one rank.
   Reporter reporter_;
 };

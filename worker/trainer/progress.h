@@ -13,7 +13,8 @@ struct RunState {
   int64_t step = 0;                  // Optimizer steps done.
   int64_t sample_cursor = 0;         // Next global sample number.
   int64_t tokens = 0;                // Trained on.
-  int64_t supervised_tokens = 0;     // Of them, those that the loss was taken on.
+  int64_t target_tokens = 0;         // Of them, those that count as targets.
+  int64_t supervised_tokens = 0;     // Of these, those that the loss was taken on.
   std::optional<double> loss;        // Of the last step, nats per target.
   std::optional<double> valid_loss;  // Of the last validation.
   std::optional<double> best_valid_loss;

@@ -47,6 +47,7 @@ void Reporter::FillProgress(const RunState& run, v1::Progress* progress) const {
   progress->set_step(run.step);
   progress->set_total_steps(total_steps_);
   progress->set_tokens(run.tokens);
+  progress->set_target_tokens(run.target_tokens);
   progress->set_supervised_tokens(run.supervised_tokens);
   if (run.loss.has_value()) {
     progress->set_loss(*run.loss);

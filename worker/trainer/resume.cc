@@ -107,6 +107,7 @@ absl::StatusOr<StartingPoint> LoadResume(const v1::StartRank& start, const v1::C
   point.run.step = manifest.step;
   point.run.sample_cursor = manifest.sample_cursor;
   point.run.tokens = manifest.tokens;
+  point.run.target_tokens = manifest.target_tokens;
   point.run.supervised_tokens = manifest.supervised_tokens;
   point.run.loss = manifest.loss;
   point.run.valid_loss = manifest.valid_loss;

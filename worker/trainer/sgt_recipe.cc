@@ -165,7 +165,7 @@ at::Tensor SgtRecipe::TrainingLoss(const Batch& batch, const TargetCounts& step)
                                             at::full({}, kIgnoredTarget, batch.targets.options()));
     const at::Tensor further =
         FurtherTokensLoss(multi_token_, depth_weights_, &model_, states, batch.tokens, supervised,
-                          static_cast<int64_t>(selector_.Count(batch).supervised));
+                          static_cast<int64_t>(selector_.Count(batch).supervised), {});
     loss = further.defined() ? loss + further : loss;
   }
   if (sgt_.anchor() == 0.0 || step.others == 0.0) {

@@ -2,6 +2,7 @@
 // parts.
 #include <functional>
 #include <string>
+#include <tuple>
 
 #include "common/model_plan.h"
 #include "common/spec.h"
@@ -32,8 +33,14 @@ class FuseSpecTest : public ::testing::Test {
     v1::ModelConfig tiny = *PresetConfig("tiny");
     tiny.set_vocab(2048);
     const v1::ModelConfig model = ToConfig(*ResolveModel(tiny, 0));
-    context_.experts = {{model, "help/train", &help_, {"a", "base"}},
-                        {model, "faq/train", &faq_, {"b", "base"}}};
+    for (const auto& [train, data, uid] :
+         {std::tuple{"help/train", &help_, "a"}, {"faq/train", &faq_, "b"}}) {
+      InputSource& input = context_.inputs.emplace_back();
+      input.model = model;
+      input.train = train;
+      input.data = data;
+      input.lineage = {uid, "base"};
+    }
     spec_.set_kind(v1::JobSpec::FUSE);
     spec_.set_name("ko-moee");
     spec_.add_experts()->set_job("a");
@@ -88,13 +95,19 @@ TEST_F(FuseSpecTest, PresetsOfMixturesHaveTheSizesOfTheirNames) {
 
 TEST_F(FuseSpecTest, RefusesExpertsThatDoNotGoTogether) {
   ExpectRefused([&] { spec_.mutable_experts()->RemoveLast(); }, "experts (number of)", "1 is not in");
-  ExpectRefused([&] { context_.experts[1].model.set_layers(5); }, "experts[1]", "has 5 layers");
-  ExpectRefused([&] { context_.experts[1].model.set_experts(2); }, "experts[1]", "b is a mixture itself");
-  ExpectRefused([&] { context_.experts[1].lineage = {"b", "other"}; }, "experts[1]", "no ancestor in common");
+  ExpectRefused([&] { context_.inputs[1].model.set_layers(5); }, "experts[1]", "has 5 layers");
+  ExpectRefused([&] { context_.inputs[1].model.set_experts(2); }, "experts[1]", "b is a mixture itself");
+  ExpectRefused([&] { context_.inputs[1].lineage = {"b", "other"}; }, "experts[1]", "no ancestor in common");
   v1::Dataset other = faq_;
   other.set_tokenizer_hash("another");
-  ExpectRefused([&] { context_.experts[1].data = &other; }, "experts[1]", "another tokenizer");
-  context_.experts[1].lineage = {"b", "other"};
+  ExpectRefused([&] { context_.inputs[1].data = &other; }, "experts[1]", "another tokenizer");
+  ExpectRefused(
+      [&] {
+        context_.inputs[0].data = &other;
+        context_.inputs[1].data = &other;
+      },
+      "data.train", "another tokenizer than the experts' data");
+  context_.inputs[1].lineage = {"b", "other"};
   spec_.mutable_fuse()->set_routing(v1::FuseConfig::TOKEN);
   EXPECT_TRUE(Resolve().ok()) << "whole models need no common ancestor";
 }

@@ -72,6 +72,79 @@ TEST_F(Fusions, RefuseExpertsWithoutACommonAncestor) {
   EXPECT_EQ(InfoOf(refused.status()).field(), "experts[1]");
 }
 
+TEST_F(Fusions, TwoCompressionsOfOneModelAreNoCommonAncestor) {
+  const auto compressed = [](const std::string& name, v1::CompressConfig::Method method) {
+    v1::JobSpec spec;
+    spec.set_kind(v1::JobSpec::COMPRESS);
+    spec.set_name(name);
+    spec.mutable_from()->set_job("base");
+    spec.mutable_compress()->set_layers(2);
+    spec.mutable_compress()->set_method(method);
+    return spec;
+  };
+  const std::vector<v1::JobSpec> apart = {PretrainSpec("base", 1), compressed("x", v1::CompressConfig::MEAN),
+                                          compressed("y", v1::CompressConfig::FIRST),
+                                          Fuse("moee", {"x", "y"})};
+  EXPECT_EQ(InfoOf(TryPipeline("moee", apart).status()).reason(), "EXPERTS_UNRELATED");
+  v1::JobSpec a = From("a", "x"), b = From("b", "x");
+  a.clear_model();
+  b.clear_model();
+  const std::vector<v1::JobSpec> together = {
+      PretrainSpec("base", 1), compressed("x", v1::CompressConfig::MEAN), a, b, Fuse("moee", {"a", "b"})};
+  const auto response = TryPipeline("moee", together);
+  EXPECT_TRUE(response.ok()) << Describe(response.status());
+}
+
+TEST_F(Fusions, EvaluationsInheritTheWindowsOfTheirBaseline) {
+  v1::JobSpec base = PretrainSpec("base", 1);
+  base.mutable_train()->set_sequence_length(128);
+  base.mutable_validation()->set_max_sequences(7);
+  Submit(base);
+  const auto job = Job(Submit(Verdict("verdict", "base", {"base"})));
+  EXPECT_EQ(job.resolved().train().sequence_length(), 128);
+  EXPECT_EQ(job.resolved().validation().max_sequences(), 7);
+  EXPECT_EQ(job.resolved().train().steps(), 2);
+}
+
+TEST_F(Fusions, AnEvaluationIsNoModelAndAnImportedOneIsNotDropped) {
+  Submit(PretrainSpec("base", 1));
+  Submit(Verdict("verdict", "base", {"base"}));
+  EXPECT_EQ(InfoOf(TrySubmit(From("next", "verdict")).status()).field(), "from.job");
+  v1::JobSpec imported = Verdict("other", "base", {"base"});
+  imported.mutable_evaluate()->add_models()->set_model("llama");
+  EXPECT_EQ(InfoOf(TrySubmit(imported).status()).reason(), "MODEL_NOT_SUPPORTED");
+}
+
+TEST_F(Fusions, MoreModelsThanAreAllowedAreNotWrittenOut) {
+  v1::JobSpec arm = From("arm", "base");
+  auto& axes = *arm.mutable_matrix()->mutable_axes();
+  for (int seed = 0; seed < 200; ++seed) {
+    axes["train.seed"].add_values()->set_number_value(seed);
+  }
+  const auto refused = TryPipeline(
+      "mini",
+      {PretrainSpec("base", 1), arm, Verdict("verdict", "base", std::vector<std::string>(100000, "arm"))});
+  EXPECT_EQ(InfoOf(refused.status()).field(), "evaluate.models (number of)");
+}
+
+TEST_F(Fusions, AnInputThatIsNotThereAnyMoreIsNotWaitedFor) {
+  AddWorker("w0", 1);
+  const std::string base = Submit(PretrainSpec("base", 1));
+  Succeed(base);
+  const std::string other = Submit(PretrainSpec("other", 1));
+  const std::string uid = Submit(Verdict("verdict", "base", {"base"}));
+  v1::ReportCheckpointRequest report;
+  report.set_job("namespaces/default/jobs/base");
+  report.set_step(300);
+  report.set_corrupt(true);
+  const auto told = Do([&](Decision* decision) {
+    return core_->ReportCheckpoint(decision, NewMutation("ReportCheckpoint"), report);
+  });
+  ASSERT_TRUE(told.ok()) << told.status();
+  Succeed(other);
+  EXPECT_EQ(StateOf(uid), v1::Job::PENDING);
+}
+
 TEST_F(Fusions, WhatEndsAnExpertEndsThem) {
   AddWorker("w0", 1);
   const auto response = TryPipeline(
@@ -140,7 +213,8 @@ TEST_F(Fusions, AMatrixAsBaselineMeansItsJobsOneForEachSeed) {
   EXPECT_EQ(evaluate.baselines(1).job(), "arm-all-2");
   ASSERT_EQ(evaluate.models_size(), 2);
   EXPECT_EQ(evaluate.models(0).job(), "arm-random-1");
-  EXPECT_EQ(response->jobs(5).resolved().train().steps(), 4);
+  // Each is a step, and so is what they all started from.
+  EXPECT_EQ(response->jobs(5).resolved().train().steps(), 5);
 }
 
 }  // namespace

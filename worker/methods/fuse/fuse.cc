@@ -19,10 +19,14 @@ at::Tensor ParameterOf(const Parameters& parameters, const std::string& name) {
   return parameters.list()[static_cast<size_t>(index)].tensor.detach();
 }
 
-at::Tensor UnitMean(const std::vector<at::Tensor>& rows) {
-  const at::Tensor mean = at::cat(rows).to(at::kFloat).mean(0);
-  return mean / mean.norm().clamp_min(1e-12);
+// Adds the sum of `rows` [n, d] to `sum`.
+void AddRows(const at::Tensor& rows, at::Tensor* sum) {
+  const at::Tensor more = rows.to(at::kDouble).sum(0);
+  *sum = sum->defined() ? *sum + more : more;
 }
+
+// The direction of a sum is that of the mean.
+at::Tensor Unit(const at::Tensor& sum) { return sum / sum.norm().clamp_min(1e-12); }
 
 }  // namespace
 
@@ -67,19 +71,19 @@ void CentreRouters(absl::Span<Transformer* const> experts, const std::vector<std
   const at::NoGradGuard no_gradient;
   const std::vector<Visit> visits = VisitsOf(target->shape());
   for (size_t i = 0; i < experts.size(); ++i) {
-    std::vector<std::vector<at::Tensor>> inputs(visits.size());
+    std::vector<at::Tensor> sums(visits.size());
     experts[i]->KeepFfnInputs(true);
     for (const at::Tensor& text : tokens[i]) {
       experts[i]->Hidden(text);
       for (size_t visit = 0; visit < visits.size(); ++visit) {
-        inputs[visit].push_back(experts[i]->ffn_inputs()[visit]);
+        AddRows(experts[i]->ffn_inputs()[visit], &sums[visit]);
       }
     }
     experts[i]->KeepFfnInputs(false);
     for (size_t visit = 0; visit < visits.size(); ++visit) {
       ParameterOf(target->parameters(), RouterName(visits[visit]))
           .select(0, static_cast<int64_t>(i))
-          .copy_(UnitMean(inputs[visit]));
+          .copy_(Unit(sums[visit]));
     }
   }
 }
@@ -88,11 +92,11 @@ void CentreGate(const std::vector<std::vector<at::Tensor>>& tokens, TokenMixture
   const at::NoGradGuard no_gradient;
   const at::Tensor gate = ParameterOf(target->parameters(), kGateName);
   for (size_t i = 0; i < tokens.size(); ++i) {
-    std::vector<at::Tensor> inputs;
+    at::Tensor sum;
     for (const at::Tensor& text : tokens[i]) {
-      inputs.push_back(target->GateInput(text));
+      AddRows(target->GateInput(text), &sum);
     }
-    gate.select(0, static_cast<int64_t>(i)).copy_(UnitMean(inputs));
+    gate.select(0, static_cast<int64_t>(i)).copy_(Unit(sum));
   }
 }
 

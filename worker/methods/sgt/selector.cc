@@ -57,6 +57,15 @@ struct Selector::Plan {
   TargetCounts counts;
 };
 
+void TargetCounts::Add(const TargetCounts& more) {
+  supervised += more.supervised;
+  others += more.others;
+  further.resize(std::max(further.size(), more.further.size()));
+  for (size_t k = 0; k < more.further.size(); ++k) {
+    further[k] += more.further[k];
+  }
+}
+
 Selector::Selector(const v1::SgtConfig& sgt, uint64_t seed) : sgt_(sgt), seed_(seed) {
   for (const int category : sgt.categories()) {
     // The two enums number the categories alike.

@@ -19,6 +19,9 @@ namespace cherry::trainer {
 struct TargetCounts {
   double supervised = 0.0;
   double others = 0.0;
+  std::vector<double> further = {};  // Targets of depth k of further tokens, where that is known from data.
+
+  void Add(const TargetCounts& more);
 };
 
 // Rows of a flattened micro-batch, in ascending order, then padding.

@@ -178,8 +178,9 @@ std::unique_ptr<at::ObserverContext> Record(const at::RecordFunction& function) 
 
 TEST_P(MixtureTest, AStepAsksTheDeviceForNoValueAndNoSize) {
   for (const auto balance : {v1::FuseConfig::LOSS_FREE, v1::FuseConfig::SWITCH}) {
-    const std::unique_ptr<LanguageModel> model =
-        MakeLanguageModel(Mixture(GetParam()), {.balance = balance}, 1);
+    ModelShape shape = Mixture(GetParam());
+    shape.balance = balance;
+    const std::unique_ptr<LanguageModel> model = MakeLanguageModel(shape, {}, 1);
     std::set<std::string> seen;
     operators = &seen;
     const at::CallbackHandle handle = at::addGlobalCallback(at::RecordFunctionCallback(&Record));
@@ -197,8 +198,9 @@ TEST_P(MixtureTest, AStepAsksTheDeviceForNoValueAndNoSize) {
 }
 
 TEST_P(MixtureTest, TellsItsLoadsOnceAndSettlesThem) {
-  const std::unique_ptr<LanguageModel> model =
-      MakeLanguageModel(Mixture(GetParam()), {.balance_rate = 0.5}, 1);
+  ModelShape shape = Mixture(GetParam());
+  shape.balance_rate = 0.5;
+  const std::unique_ptr<LanguageModel> model = MakeLanguageModel(shape, {}, 1);
   model->Loss(Tokens(2, 20), Tokens(2, 20)).sum.backward();
   const Routing routing = model->TakeRouting();
   const bool ffn = GetParam() == v1::FuseConfig::FFN;

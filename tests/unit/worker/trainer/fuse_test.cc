@@ -71,7 +71,8 @@ class EvaluateRunTest : public MethodRunTest {
       *input->mutable_checkpoint() = checkpoint;
       input->mutable_job()->set_name("namespaces/default/jobs/ko-sgt");
       *input->mutable_job()->mutable_resolved() = workspace_.SgtSpec(10, v1::SgtConfig::ALL);
-      input->mutable_job()->mutable_progress()->set_tokens(1000);
+      input->mutable_job()->mutable_progress()->set_tokens(2000);
+      input->mutable_job()->mutable_progress()->set_target_tokens(1000);
       input->mutable_job()->mutable_progress()->set_supervised_tokens(250);
     }
     trained_loss_ = more.checkpoints[0].valid_loss();

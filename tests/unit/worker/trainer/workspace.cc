@@ -170,7 +170,11 @@ v1::JobSpec Workspace::FuseSpec(int64_t steps) const {
   context.valid = {&dataset_};
   for (const char* job : {"ko-a", "ko-b"}) {
     spec.add_experts()->set_job(job);
-    context.experts.push_back({base.model(), "ko/train", &dataset_, {"ko-base"}});
+    InputSource& expert = context.inputs.emplace_back();
+    expert.model = base.model();
+    expert.train = "ko/train";
+    expert.data = &dataset_;
+    expert.lineage = {"ko-base"};
   }
   spec.mutable_fuse()->set_top_k(1);
   spec.mutable_fuse()->set_balance_rate(0.01);
