@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -65,7 +64,7 @@ void PlanSgt(const v1::JobSpec& resolved, const ModelShape& shape, v1::Plan* pla
 }
 
 // Nothing is trained or saved; the models' own plans tell of them.
-v1::Plan PlanEvaluate(const v1::JobSpec& resolved, int ranks, v1::Plan trained) {
+v1::Plan PlanEvaluate(const v1::JobSpec& resolved, int ranks, const v1::Plan& trained) {
   v1::Plan plan;
   plan.set_parameters(trained.parameters());
   plan.set_active_parameters(trained.active_parameters());
@@ -106,7 +105,7 @@ absl::StatusOr<v1::Plan> PlanJob(const v1::JobSpec& resolved, int ranks, int64_t
     plan.add_notes("the deep model's forward and weights come on top: it is the teacher");
   }
   if (resolved.kind() == v1::JobSpec::EVALUATE) {
-    return PlanEvaluate(resolved, ranks, std::move(plan));
+    return PlanEvaluate(resolved, ranks, plan);
   }
   if (resolved.multi_token().depth() > 0) {
     plan.set_flops_per_token(plan.flops_per_token() +
