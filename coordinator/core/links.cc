@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/evaluation.h"
+#include "common/matrix_value.h"
 #include "common/spec_checks.h"
 #include "common/status.h"
 #include "coordinator/core/references.h"
@@ -19,8 +20,6 @@ namespace {
 constexpr size_t kMostShown = 8;
 
 // Which jobs a name means: one, or all of a matrix.
-constexpr char kSeedPath[] = "train.seed";
-
 using Names = std::map<std::string, std::vector<size_t>>;
 
 std::string Listed(const std::vector<Draft>& drafts, const std::vector<size_t>& which) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/ids.h"
+#include "common/matrix_value.h"
 #include "common/status.h"
 #include "coordinator/core/spec_path.h"
 

@@ -1,6 +1,5 @@
 #include "coordinator/core/spec_path.h"
 
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "common/matrix_value.h"
 #include "common/nearest.h"
 #include "common/status.h"
 #include "coordinator/core/state.h"
@@ -142,24 +142,6 @@ bool IsShort(const FieldDescriptor& field) {
 }
 
 }  // namespace
-
-std::string ValueText(const Value& value) {
-  switch (value.kind_case()) {
-    case Value::kBoolValue:
-      return value.bool_value() ? "true" : "false";
-    case Value::kNumberValue: {
-      // The shortest that reads back as the same number; 0.0005 rather than 5e-04.
-      char buffer[40];
-      const double size = std::abs(value.number_value());
-      const bool plain = size == 0 || (size >= 1e-6 && size < 1e15);
-      const auto end = std::to_chars(buffer, buffer + sizeof(buffer), value.number_value(),
-                                     plain ? std::chars_format::fixed : std::chars_format::general);
-      return std::string(buffer, end.ptr);
-    }
-    default:
-      return value.string_value().substr(0, 200);
-  }
-}
 
 absl::Status SetPath(const std::string& path, const Value& value, v1::JobSpec* spec) {
   if (value.kind_case() != Value::kStringValue && value.kind_case() != Value::kNumberValue &&

@@ -12,9 +12,6 @@
 
 namespace cherry::coordinator {
 
-// A value as an error or a name shows it: "rule", "0.15", "true".
-std::string ValueText(const google::protobuf::Value& value);
-
 // Sets `path`, e.g. "train.seed", to `value`. Enum values are their names in lower case, `resources.ranks` a
 // number, a duration text such as "12h". INVALID_ARGUMENT names "matrix.PATH": there is no such field, it is
 // not a single value, it says who the job is, or the value does not fit it.

@@ -17,6 +17,7 @@
 #include "common/evaluation.h"
 #include "common/ids.h"
 #include "common/log.h"
+#include "common/matrix_value.h"
 #include "common/status.h"
 #include "common/token_labels.h"
 #include "worker/methods/multi_token.h"
@@ -26,7 +27,6 @@ namespace cherry::trainer {
 namespace {
 
 constexpr int64_t kLoopDrafts = 3;
-constexpr char kSeedPath[] = "train.seed";
 
 // What is summed of one model over the batches of a rank, then over the ranks.
 struct Sums {
@@ -150,17 +150,6 @@ absl::Status MeasureModel(const ValidationPlan& plan, const Gang& gang, const De
   }
   sums->tokens_per_second = seconds > 0.0 ? tokens / seconds : 0.0;
   return absl::OkStatus();
-}
-
-std::string ValueText(const google::protobuf::Value& value) {
-  switch (value.kind_case()) {
-    case google::protobuf::Value::kStringValue:
-      return value.string_value();
-    case google::protobuf::Value::kBoolValue:
-      return value.bool_value() ? "true" : "false";
-    default:
-      return absl::StrCat(value.number_value());
-  }
 }
 
 // Who a model is, apart from what is measured of it.

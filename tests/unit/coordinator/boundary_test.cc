@@ -23,7 +23,8 @@ bool IsAllowed(const std::string& header, bool quoted) {
   static const std::regex own("(coordinator/core/|cherry/v1/)[a-z_.]+");
   // Pure parts of common/, and Abseil but for its clock.
   static const std::regex common(
-      "common/(nearest|status|spec|spec_checks|evaluation|model_plan|ids|hash|version|exit_codes)\\.h");
+      "common/"
+      "(nearest|status|spec|spec_checks|evaluation|matrix_value|model_plan|ids|hash|version|exit_codes)\\.h");
   static const std::regex absl("absl/(status|strings|types|time/time)[a-z_/]*\\.h");
   static const std::regex values("google/protobuf/(struct|duration)\\.pb\\.h");
   if (!quoted) {
