@@ -14,8 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/status.h"
+#include "tests/reference/batches.h"
 #include "tests/reference/tensors.h"
-#include "worker/kernels/cross_entropy.h"
 #include "worker/optim/adamw.h"
 #include "worker/trainer/recipe.h"
 
@@ -30,23 +30,7 @@ ModelShape ExpertOf(const std::string& schedule) {
       .layers = 3, .dim = 32, .heads = 4, .kv_heads = 2, .ffn_dim = 48, .vocab = 128, .schedule = schedule};
 }
 
-Batch MakeBatch(int64_t number) {
-  Batch batch;
-  const int64_t tokens = kBatch * (kLength + 1);
-  const at::Tensor raw = ((at::arange(tokens, at::kLong) + number * tokens) * 7919 + 104729)
-                             .remainder(1000003)
-                             .remainder(128)
-                             .view({kBatch, kLength + 1});
-  batch.tokens = raw.narrow(1, 0, kLength).contiguous();
-  batch.targets = raw.narrow(1, 1, kLength).clone();
-  batch.counted.assign(kBatch * kLength, 1);
-  for (int64_t i = 0; i < kBatch * kLength; i += 7) {
-    batch.counted[static_cast<size_t>(i)] = 0;
-    batch.targets.mutable_data_ptr<int64_t>()[i] = kIgnoredTarget;
-  }
-  batch.samples = {number * 3, number * 3 + 1, number * 3 + 2};
-  return batch;
-}
+Batch MakeBatch(int64_t number) { return PartlyCountedBatch(number, kBatch, kLength, 128); }
 
 // Experts with weights of their own, large enough to tell apart.
 class Experts final : public InputModels {

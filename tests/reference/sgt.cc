@@ -14,8 +14,8 @@
 #include "common/safetensors.h"
 #include "common/status.h"
 #include "common/token_labels.h"
+#include "tests/reference/batches.h"
 #include "tests/reference/tensors.h"
-#include "worker/kernels/cross_entropy.h"
 #include "worker/optim/adamw.h"
 #include "worker/trainer/recipe.h"
 
@@ -46,16 +46,7 @@ class SeededModels final : public InputModels {
 
 // A micro-batch whose tokens, labels and counted targets follow from its number.
 Batch MakeBatch(int64_t number, bool responses) {
-  Batch batch;
-  const int64_t tokens = kBatch * (kLength + 1);
-  const at::Tensor raw = ((at::arange(tokens, at::kLong) + number * tokens) * 7919 + 104729)
-                             .remainder(1000003)
-                             .remainder(kShape.vocab)
-                             .view({kBatch, kLength + 1});
-  batch.tokens = raw.narrow(1, 0, kLength).contiguous();
-  batch.targets = raw.narrow(1, 1, kLength).clone();
-  batch.counted.assign(kBatch * kLength, 1);
-  int64_t* const targets = batch.targets.mutable_data_ptr<int64_t>();
+  Batch batch = NumberedBatch(number, kBatch, kLength, kShape.vocab);
   for (int64_t i = 0; i < kBatch * kLength; ++i) {
     // Spans of one to three tokens of each category in turn, with gaps between them.
     const int64_t place = (i + 3 * number) % 10;
@@ -63,12 +54,8 @@ Batch MakeBatch(int64_t number, bool responses) {
     const bool labelled = category > 0 && place < category;
     batch.labels.push_back(static_cast<uint8_t>(labelled ? category | (place == 0 ? kSpanStart : 0) : 0));
     if (responses && i % kLength < 5 * (1 + i / kLength)) {
-      batch.counted[static_cast<size_t>(i)] = 0;
-      targets[i] = kIgnoredTarget;
+      Uncount(i, &batch);
     }
-  }
-  for (int64_t i = 0; i < kBatch; ++i) {
-    batch.samples.push_back(number * kBatch + i);
   }
   return batch;
 }

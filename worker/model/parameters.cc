@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "worker/kernels/normal_kernel.h"
@@ -79,6 +80,12 @@ int64_t Parameters::Find(absl::string_view name) const {
     }
   }
   return -1;
+}
+
+at::Tensor Parameters::Value(absl::string_view name) const {
+  const int64_t index = Find(name);
+  TORCH_CHECK(index >= 0, "the model has no parameter ", std::string(name));
+  return list_[static_cast<size_t>(index)].tensor.detach();
 }
 
 void Parameters::ZeroGradients() { gradients_.zero_(); }

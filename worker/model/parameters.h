@@ -50,6 +50,9 @@ class Parameters {
   const std::vector<NamedParameter>& list() const { return list_; }
   // Index in list(), or -1.
   int64_t Find(absl::string_view name) const;
+  // The values of the parameter of that name, to read or to write without a graph. Throws where there is
+  // none.
+  at::Tensor Value(absl::string_view name) const;
 
   // Flat fp32 [size]; elements between two parameters are 0 and stay 0. Write to them only without gradients
   // being recorded and never between forward and backward.

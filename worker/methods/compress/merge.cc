@@ -22,12 +22,6 @@ constexpr const char* kMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "se
 constexpr const char* kHeadNorms[] = {"self_attn.q_norm", "self_attn.k_norm"};
 constexpr const char* kLayerNorms[] = {"input_layernorm", "post_attention_layernorm"};
 
-at::Tensor Find(const Transformer& model, const std::string& name) {
-  const int64_t index = model.parameters().Find(name);
-  TORCH_CHECK(index >= 0, "the model has no parameter ", name);
-  return model.parameters().list()[static_cast<size_t>(index)].tensor.detach();
-}
-
 // Serveable loops have none.
 bool HasRoundGain(const Transformer& model, const Visit& visit) {
   return model.parameters().Find(RoundGainName(visit)) >= 0;
@@ -80,7 +74,7 @@ at::Tensor WeightedSum(const Transformer& source, const Combination& combination
                        const std::map<int64_t, LayerOrder>& orders) {
   at::Tensor sum;
   for (const auto& [layer, weight] : combination) {
-    at::Tensor tensor = Find(source, LayerName(layer, part));
+    at::Tensor tensor = source.parameters().Value(LayerName(layer, part));
     const auto order = orders.find(layer);
     if (order != orders.end()) {
       tensor = Reordered(tensor, part, source.shape(), order->second);
@@ -96,7 +90,7 @@ std::map<int64_t, LayerOrder> Orders(const Transformer& source, const Combinatio
   const auto weights = [&](int64_t layer) {
     LayerWeights found;
     for (const char* part : kMatrices) {
-      found[part] = Find(source, LayerName(layer, part));
+      found[part] = source.parameters().Value(LayerName(layer, part));
     }
     return found;
   };
@@ -144,13 +138,13 @@ void MergeInto(const Transformer& source, absl::Span<const Combination> combinat
   for (const NamedParameter& parameter : target->parameters().list()) {
     const int64_t same = source.parameters().Find(parameter.name);
     if (same >= 0 && parameter.name.rfind("model.layers.", 0) != 0) {
-      Copy(Find(source, parameter.name), parameter.tensor.detach());
+      Copy(source.parameters().Value(parameter.name), parameter.tensor.detach());
     }
   }
   for (const Visit& visit : VisitsOf(target->shape())) {
     const Combination& combination = combinations[static_cast<size_t>(visit.layer)];
     for (const char* part : kLayerNorms) {
-      Copy(WeightedSum(source, combination, part, {}), Find(*target, VisitName(visit, part)));
+      Copy(WeightedSum(source, combination, part, {}), target->parameters().Value(VisitName(visit, part)));
     }
     if (visit.round > 0) {
       continue;
@@ -158,11 +152,13 @@ void MergeInto(const Transformer& source, absl::Span<const Combination> combinat
     const std::map<int64_t, LayerOrder> orders =
         aligned ? Orders(source, combination) : std::map<int64_t, LayerOrder>();
     for (const char* part : kMatrices) {
-      Copy(WeightedSum(source, combination, part, orders), Find(*target, LayerName(visit.layer, part)));
+      Copy(WeightedSum(source, combination, part, orders),
+           target->parameters().Value(LayerName(visit.layer, part)));
     }
     for (const char* part : kHeadNorms) {
       if (source.shape().qk_norm) {
-        Copy(WeightedSum(source, combination, part, {}), Find(*target, LayerName(visit.layer, part)));
+        Copy(WeightedSum(source, combination, part, {}),
+             target->parameters().Value(LayerName(visit.layer, part)));
       }
     }
   }
@@ -180,12 +176,13 @@ void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t roun
                             : 0.0;
     const double gain = start == GainStart::kFlow ? flow : visit.round == 0 ? 1.0 : 0.0;
     for (const char* part : kGains) {
-      Find(*model, VisitName(visit, part)).fill_(gain);
+      model->parameters().Value(VisitName(visit, part)).fill_(gain);
     }
     if (visit.begins_round && HasRoundGain(*model, visit)) {
       const bool first = start == GainStart::kIdentity && visit.round == 0;
       const bool shared = start == GainStart::kFlow && visit.round < active;
-      Find(*model, RoundGainName(visit))
+      model->parameters()
+          .Value(RoundGainName(visit))
           .fill_(first    ? 1.0
                  : shared ? 1.0 / static_cast<double>(active)
                           : 0.0);
@@ -212,7 +209,7 @@ void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* mod
   for (const Visit& visit : visits) {
     if (visit.loop >= 0) {
       for (const std::string& name : names(visit)) {
-        old[name] = Find(*model, name).clone();
+        old[name] = model->parameters().Value(name).clone();
       }
     }
   }
@@ -233,7 +230,7 @@ void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* mod
     const std::vector<std::string> targets = names(visit);
     for (size_t i = 0; i < targets.size(); ++i) {
       const bool gain = i >= 2 && i <= 4;
-      Copy(gain ? old[sources[i]] * factor : old[sources[i]], Find(*model, targets[i]));
+      Copy(gain ? old[sources[i]] * factor : old[sources[i]], model->parameters().Value(targets[i]));
     }
   }
 }

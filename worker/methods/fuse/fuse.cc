@@ -13,12 +13,6 @@
 namespace cherry::trainer {
 namespace {
 
-at::Tensor ParameterOf(const Parameters& parameters, const std::string& name) {
-  const int64_t index = parameters.Find(name);
-  TORCH_CHECK(index >= 0, "the model has no parameter ", name);
-  return parameters.list()[static_cast<size_t>(index)].tensor.detach();
-}
-
 // Adds the sum of `rows` [n, d] to `sum`.
 void AddRows(const at::Tensor& rows, at::Tensor* sum) {
   const at::Tensor more = rows.to(at::kDouble).sum(0);
@@ -35,8 +29,9 @@ void FuseFfns(absl::Span<Transformer* const> experts, Transformer* target) {
   for (const Visit& visit : VisitsOf(target->shape())) {
     for (size_t i = 0; visit.round == 0 && i < experts.size(); ++i) {
       for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
-        ParameterOf(target->parameters(), ExpertName(visit.layer, static_cast<int64_t>(i), part))
-            .copy_(ParameterOf(experts[i]->parameters(), LayerName(visit.layer, absl::StrCat("mlp.", part))));
+        target->parameters()
+            .Value(ExpertName(visit.layer, static_cast<int64_t>(i), part))
+            .copy_(experts[i]->parameters().Value(LayerName(visit.layer, absl::StrCat("mlp.", part))));
       }
     }
   }
@@ -47,7 +42,7 @@ void FuseFfns(absl::Span<Transformer* const> experts, Transformer* target) {
     }
     at::Tensor sum = at::zeros_like(parameter.tensor, at::kDouble);
     for (const Transformer* expert : experts) {
-      sum += ParameterOf(expert->parameters(), parameter.name);
+      sum += expert->parameters().Value(parameter.name);
     }
     parameter.tensor.detach().copy_(sum / static_cast<double>(experts.size()));
   }
@@ -60,7 +55,7 @@ void FuseModels(absl::Span<Transformer* const> experts, TokenMixture* target) {
     for (const NamedParameter& parameter : target->parameters().list()) {
       absl::string_view name = parameter.name;
       if (absl::ConsumePrefix(&name, prefix)) {
-        parameter.tensor.detach().copy_(ParameterOf(experts[i]->parameters(), std::string(name)));
+        parameter.tensor.detach().copy_(experts[i]->parameters().Value(std::string(name)));
       }
     }
   }
@@ -81,7 +76,8 @@ void CentreRouters(absl::Span<Transformer* const> experts, const std::vector<std
     }
     experts[i]->KeepFfnInputs(false);
     for (size_t visit = 0; visit < visits.size(); ++visit) {
-      ParameterOf(target->parameters(), RouterName(visits[visit]))
+      target->parameters()
+          .Value(RouterName(visits[visit]))
           .select(0, static_cast<int64_t>(i))
           .copy_(Unit(sums[visit]));
     }
@@ -90,7 +86,7 @@ void CentreRouters(absl::Span<Transformer* const> experts, const std::vector<std
 
 void CentreGate(const std::vector<std::vector<at::Tensor>>& tokens, TokenMixture* target) {
   const at::NoGradGuard no_gradient;
-  const at::Tensor gate = ParameterOf(target->parameters(), kGateName);
+  const at::Tensor gate = target->parameters().Value(kGateName);
   for (size_t i = 0; i < tokens.size(); ++i) {
     at::Tensor sum;
     for (const at::Tensor& text : tokens[i]) {

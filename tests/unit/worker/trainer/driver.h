@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "cherry/v1/trainer.pb.h"
 #include "common/frame.h"
+#include "common/spec.h"
 
 namespace cherry::trainer {
 
@@ -54,6 +55,9 @@ class Workspace {
                                  int world_size) const;
 
  private:
+  // `spec` as the coordinator would resolve it with these datasets, and `context` for the rest.
+  v1::JobSpec Resolved(const v1::JobSpec& spec, SpecContext context) const;
+
   std::string path_;
   v1::Dataset dataset_;
 };

@@ -90,6 +90,14 @@ Workspace::Workspace() : path_(MakeTemporaryDirectory()) {
 
 Workspace::~Workspace() { Drop(RemoveTree(path_)); }
 
+v1::JobSpec Workspace::Resolved(const v1::JobSpec& spec, SpecContext context) const {
+  context.train = {&dataset_};
+  context.valid = {&dataset_};
+  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
+  EXPECT_TRUE(resolved.ok()) << resolved.status();
+  return resolved.value_or(spec);
+}
+
 v1::JobSpec Workspace::Spec(int64_t steps) const {
   v1::JobSpec spec;
   spec.set_kind(v1::JobSpec::PRETRAIN);
@@ -111,11 +119,7 @@ v1::JobSpec Workspace::Spec(int64_t steps) const {
   spec.mutable_checkpoint()->set_every_steps(10);
   spec.mutable_resources()->set_device(v1::Resources::CPU);
   SpecContext context;
-  context.train = {&dataset_};
-  context.valid = {&dataset_};
-  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
-  EXPECT_TRUE(resolved.ok()) << resolved.status();
-  return resolved.value_or(spec);
+  return Resolved(spec, std::move(context));
 }
 
 v1::JobSpec Workspace::SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) const {
@@ -129,13 +133,9 @@ v1::JobSpec Workspace::SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) 
   spec.mutable_train()->mutable_optimizer()->set_learning_rate(1e-3);
   spec.mutable_train()->clear_lr_scheduler();
   SpecContext context;
-  context.train = {&dataset_};
-  context.valid = {&dataset_};
   context.parent_model = &base.model();
   context.reference_model = &base.model();
-  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
-  EXPECT_TRUE(resolved.ok()) << resolved.status();
-  return resolved.value_or(spec);
+  return Resolved(spec, std::move(context));
 }
 
 v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
@@ -151,12 +151,8 @@ v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
     spec.mutable_compress()->mutable_unroll()->add_growth(rounds);
   }
   SpecContext context;
-  context.train = {&dataset_};
-  context.valid = {&dataset_};
   context.parent_model = &base.model();
-  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
-  EXPECT_TRUE(resolved.ok()) << resolved.status();
-  return resolved.value_or(spec);
+  return Resolved(spec, std::move(context));
 }
 
 v1::JobSpec Workspace::FuseSpec(int64_t steps) const {
@@ -166,8 +162,6 @@ v1::JobSpec Workspace::FuseSpec(int64_t steps) const {
   spec.set_name("ko-moee");
   spec.clear_model();
   SpecContext context;
-  context.train = {&dataset_};
-  context.valid = {&dataset_};
   for (const char* job : {"ko-a", "ko-b"}) {
     spec.add_experts()->set_job(job);
     InputSource& expert = context.inputs.emplace_back();
@@ -179,9 +173,7 @@ v1::JobSpec Workspace::FuseSpec(int64_t steps) const {
   spec.mutable_fuse()->set_top_k(1);
   spec.mutable_fuse()->set_balance_rate(0.01);
   spec.mutable_multi_token()->set_depth(2);
-  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
-  EXPECT_TRUE(resolved.ok()) << resolved.status();
-  return resolved.value_or(spec);
+  return Resolved(spec, std::move(context));
 }
 
 v1::JobSpec Workspace::EvaluateSpec() const {
@@ -194,12 +186,8 @@ v1::JobSpec Workspace::EvaluateSpec() const {
   spec.mutable_evaluate()->add_models()->set_job("ko-sgt");
   spec.mutable_evaluate()->add_measures(v1::EvaluateConfig::RECOVERY);
   SpecContext context;
-  context.train = {&dataset_};
-  context.valid = {&dataset_};
   context.parent_model = &base.model();
-  const absl::StatusOr<v1::JobSpec> resolved = ResolveSpec(spec, context);
-  EXPECT_TRUE(resolved.ok()) << resolved.status();
-  return resolved.value_or(spec);
+  return Resolved(spec, std::move(context));
 }
 
 v1::StartAttempt Workspace::MethodAttempt(const v1::JobSpec& spec, const v1::Checkpoint& start, int64_t epoch,
