@@ -43,17 +43,18 @@ at::Tensor LogWeights(const Choice& choice) {
 TokenMixture::TokenMixture(const ModelShape& shape, const ModelOptions& options, uint64_t seed)
     : shape_(shape),
       options_(options),
-      parameters_(MixtureParameters(shape), options.device, seed, options.frozen) {
+      parameters_(
+          std::make_shared<Parameters>(MixtureParameters(shape), options.device, seed, options.frozen)) {
   for (int64_t i = 0; i < shape.experts; ++i) {
     models_.push_back(
-        std::make_unique<Transformer>(ExpertShape(shape), options, &parameters_, ModelPrefix(i)));
+        std::make_unique<Transformer>(ExpertShape(shape), options, parameters_, ModelPrefix(i)));
   }
-  gate_ = parameters_.Find(kGateName);
-  bias_ = parameters_.Find(kGateBiasName);
+  gate_ = parameters_->Find(kGateName);
+  bias_ = parameters_->Find(kGateBiasName);
 }
 
 Choice TokenMixture::Gate(const std::vector<at::Tensor>& states) {
-  const std::vector<NamedParameter>& list = parameters_.list();
+  const std::vector<NamedParameter>& list = parameters_->list();
   const at::Tensor bias = shape_.balance == v1::FuseConfig::LOSS_FREE
                               ? list[static_cast<size_t>(bias_)].tensor.detach()
                               : at::Tensor();
@@ -137,7 +138,7 @@ Routing TokenMixture::TakeRouting() {
 void TokenMixture::Settle(const Routing& routing) {
   if (shape_.balance == v1::FuseConfig::LOSS_FREE) {
     MoveBias(routing.loads.data(), shape_.balance_rate,
-             parameters_.list()[static_cast<size_t>(bias_)].tensor);
+             parameters_->list()[static_cast<size_t>(bias_)].tensor);
   }
 }
 

@@ -20,7 +20,7 @@ class TokenMixture final : public LanguageModel {
   TokenMixture(const ModelShape& shape, const ModelOptions& options, uint64_t seed);
 
   const ModelShape& shape() const override { return shape_; }
-  Parameters& parameters() override { return parameters_; }
+  Parameters& parameters() override { return *parameters_; }
   const std::vector<std::unique_ptr<Transformer>>& models() const { return models_; }
 
   LossSum Loss(const at::Tensor& tokens, const at::Tensor& targets) override;
@@ -41,7 +41,7 @@ class TokenMixture final : public LanguageModel {
 
   ModelShape shape_;
   ModelOptions options_;
-  Parameters parameters_;
+  const std::shared_ptr<Parameters> parameters_;
   std::vector<std::unique_ptr<Transformer>> models_;
   int64_t gate_ = 0, bias_ = 0;
   RoutingTally tally_;

@@ -13,11 +13,11 @@
 namespace cherry::trainer {
 
 at::Tensor Transformer::Weight(int64_t index) const {
-  return parameters_.list()[static_cast<size_t>(index)].tensor.to(options_.compute);
+  return parameters_->list()[static_cast<size_t>(index)].tensor.to(options_.compute);
 }
 
 at::Tensor Transformer::Norm(const at::Tensor& x, int64_t index) const {
-  return RmsNorm(x, parameters_.list()[static_cast<size_t>(index)].tensor, shape_.norm_eps);
+  return RmsNorm(x, parameters_->list()[static_cast<size_t>(index)].tensor, shape_.norm_eps);
 }
 
 Rope Transformer::RopeAt(int64_t begin, int64_t count) {
@@ -63,10 +63,10 @@ at::Tensor Transformer::FeedForward(const Layer& layer, const at::Tensor& input)
 at::Tensor Transformer::Expert(const Layer& layer, const at::Tensor& input) {
   const at::Tensor rows = input.flatten(0, 1);
   const at::Tensor bias = shape_.balance == v1::FuseConfig::LOSS_FREE
-                              ? parameters_.list()[static_cast<size_t>(layer.router_bias)].tensor.detach()
+                              ? parameters_->list()[static_cast<size_t>(layer.router_bias)].tensor.detach()
                               : at::Tensor();
   // Routers are fp32: what they choose between may lie closer together than bf16 can tell.
-  const at::Tensor router = parameters_.list()[static_cast<size_t>(layer.router)].tensor;
+  const at::Tensor router = parameters_->list()[static_cast<size_t>(layer.router)].tensor;
   const Choice choice = Choose(at::linear(rows.to(at::kFloat), router), bias, shape_.top_k);
   if (at::GradMode::is_enabled()) {
     Note(layer, choice);
@@ -105,7 +105,7 @@ void Transformer::Settle(const Routing& routing) {
   }
   for (const Layer& layer : layers_) {
     MoveBias(routing.loads.data() + layer.number * shape_.experts, shape_.balance_rate,
-             parameters_.list()[static_cast<size_t>(layer.router_bias)].tensor);
+             parameters_->list()[static_cast<size_t>(layer.router_bias)].tensor);
   }
 }
 

@@ -31,14 +31,13 @@ class Transformer final : public LanguageModel {
   Transformer(const ModelShape& shape, const Options& options, uint64_t seed);
 
   // One whose weights are among those of a larger model: `prefix` stands before their names there.
-  // `parameters` outlives it.
-  Transformer(const ModelShape& shape, const Options& options, Parameters* parameters,
+  Transformer(const ModelShape& shape, const Options& options, std::shared_ptr<Parameters> parameters,
               const std::string& prefix);
 
   const ModelShape& shape() const override { return shape_; }
   const Options& options() const { return options_; }
-  Parameters& parameters() override { return parameters_; }
-  const Parameters& parameters() const { return parameters_; }
+  Parameters& parameters() override { return *parameters_; }
+  const Parameters& parameters() const { return *parameters_; }
 
   // tokens [b, t] int64 on the model's device -> states after the last norm [b, t, dim].
   at::Tensor Hidden(const at::Tensor& tokens);
@@ -100,8 +99,6 @@ class Transformer final : public LanguageModel {
     at::Tensor q, k, v;
   };
 
-  Transformer(const ModelShape& shape, const Options& options, std::unique_ptr<Parameters> owned,
-              Parameters* parameters, const std::string& prefix);
   void FindLayers(const std::string& prefix);
   Layer FindChain() const;
 
@@ -129,8 +126,7 @@ class Transformer final : public LanguageModel {
 
   ModelShape shape_;
   Options options_;
-  const std::unique_ptr<Parameters> owned_;
-  Parameters& parameters_;
+  const std::shared_ptr<Parameters> parameters_;
   std::vector<Layer> layers_;  // In the order of their visits.
   int64_t most_rounds_ = std::numeric_limits<int64_t>::max();
   int64_t embedding_ = 0, final_norm_ = 0, head_ = 0;

@@ -142,35 +142,28 @@ std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape, const 
 Transformer::Transformer(const ModelShape& shape, const Options& options, uint64_t seed)
     : Transformer(
           shape, options,
-          std::make_unique<Parameters>(TransformerParameters(shape), options.device, seed, options.frozen),
-          nullptr, "") {}
+          std::make_shared<Parameters>(TransformerParameters(shape), options.device, seed, options.frozen),
+          "") {}
 
-Transformer::Transformer(const ModelShape& shape, const Options& options, Parameters* parameters,
-                         const std::string& prefix)
-    : Transformer(shape, options, nullptr, parameters, prefix) {}
-
-Transformer::Transformer(const ModelShape& shape, const Options& options, std::unique_ptr<Parameters> owned,
-                         Parameters* parameters, const std::string& prefix)
-    : shape_(shape),
-      options_(options),
-      owned_(std::move(owned)),
-      parameters_(owned_ != nullptr ? *owned_ : *parameters) {
+Transformer::Transformer(const ModelShape& shape, const Options& options,
+                         std::shared_ptr<Parameters> parameters, const std::string& prefix)
+    : shape_(shape), options_(options), parameters_(std::move(parameters)) {
   FindLayers(prefix);
-  embedding_ = parameters_.Find(prefix + kEmbedding);
-  final_norm_ = parameters_.Find(prefix + kFinalNorm);
-  head_ = shape.tied_embeddings ? embedding_ : parameters_.Find(prefix + kHead);
+  embedding_ = parameters_->Find(prefix + kEmbedding);
+  final_norm_ = parameters_->Find(prefix + kFinalNorm);
+  head_ = shape.tied_embeddings ? embedding_ : parameters_->Find(prefix + kHead);
   if (shape.token_chain) {
     chain_ = FindChain();
-    chain_state_norm_ = parameters_.Find(ChainName("state_norm"));
-    chain_token_norm_ = parameters_.Find(ChainName("token_norm"));
-    chain_join_ = parameters_.Find(ChainName("join"));
-    chain_norm_ = parameters_.Find(ChainName("norm"));
+    chain_state_norm_ = parameters_->Find(ChainName("state_norm"));
+    chain_token_norm_ = parameters_->Find(ChainName("token_norm"));
+    chain_join_ = parameters_->Find(ChainName("join"));
+    chain_norm_ = parameters_->Find(ChainName("norm"));
   }
 }
 
 void Transformer::FindLayers(const std::string& prefix) {
   for (const Visit& visit : VisitsOf(shape_)) {
-    const auto own = [&](const std::string& name) { return parameters_.Find(prefix + name); };
+    const auto own = [&](const std::string& name) { return parameters_->Find(prefix + name); };
     const auto find = [&](absl::string_view part) { return own(LayerName(visit.layer, part)); };
     Layer layer = {.input_norm = own(VisitName(visit, "input_layernorm")),
                    .q = find("self_attn.q_proj"),
@@ -206,7 +199,7 @@ void Transformer::FindLayers(const std::string& prefix) {
 
 Transformer::Layer Transformer::FindChain() const {
   const auto find = [this](absl::string_view part) {
-    return parameters_.Find(ChainName(absl::StrCat("layer.", part)));
+    return parameters_->Find(ChainName(absl::StrCat("layer.", part)));
   };
   return {.input_norm = find("input_layernorm"),
           .q = find("self_attn.q_proj"),

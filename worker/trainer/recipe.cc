@@ -32,7 +32,7 @@ absl::StatusOr<std::unique_ptr<Transformer>> InputModels::Load(absl::string_view
     return InvalidField("MODEL_MISMATCH", role, absl::StrCat(role, ": is a mixture of whole models"),
                         "name a single model");
   }
-  model.release();
+  static_cast<void>(model.release());
   return absl::WrapUnique(transformer);
 }
 

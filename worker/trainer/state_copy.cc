@@ -56,7 +56,7 @@ absl::Status BroadcastWeights(Parameters* parameters, Collective* collective) {
     return absl::OkStatus();
   }
   const at::NoGradGuard no_gradient;
-  at::Tensor values = parameters->values();
+  const at::Tensor& values = parameters->values();
   const at::Tensor host = values.to(at::kCPU);
   absl::Status sent = collective->Broadcast(
       absl::MakeSpan(static_cast<char*>(host.mutable_data_ptr()), static_cast<size_t>(host.nbytes())),
