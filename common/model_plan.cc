@@ -54,6 +54,23 @@ absl::Status CheckDivides(absl::string_view field, int64_t part, absl::string_vi
                       absl::StrCat("change ", field, " or ", whole_name));
 }
 
+absl::Status CheckLora(const ModelShape& shape) {
+  const std::string field = "model.lora_rank";
+  RETURN_IF_ERROR(CheckRange(field, shape.lora_rank, 1, shape.most_lora_rank()));
+  const std::string given = absl::StrCat(field, ": ", shape.lora_rank);
+  if (shape.schedule.find('x') == std::string::npos) {
+    return InvalidField("FIELD_NOT_ALLOWED", field,
+                        absl::StrCat(given, " belongs to the visits of loops, and there are none"),
+                        "give a schedule with a loop, e.g. 1 + 4x8 + 1, or leave it out");
+  }
+  if (shape.routes_ffn()) {
+    return InvalidField("FIELD_NOT_ALLOWED", field,
+                        absl::StrCat(given, " is not possible with experts that are FFNs"),
+                        "use routing: token, or leave it out");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckShape(const ModelShape& shape) {
   RETURN_IF_ERROR(CheckRange("model.layers", shape.layers, 1, 512));
   RETURN_IF_ERROR(CheckRange("model.dim", shape.dim, 2, 65536));
@@ -70,9 +87,16 @@ absl::Status CheckShape(const ModelShape& shape) {
                         "RoPE turns pairs of channels: make model.dim / model.heads even");
   }
   if (shape.experts != 0) {
+    if (shape.routing == v1::FuseConfig::SOUP) {
+      return InvalidField("FIELD_NOT_ALLOWED", "model.routing", "model.routing: a soup has no experts",
+                          "use ffn or token, or leave model.experts out");
+    }
     RETURN_IF_ERROR(CheckRange("model.experts", shape.experts, 2, 64));
     RETURN_IF_ERROR(CheckRange("model.top_k", shape.top_k, 1, shape.experts));
     RETURN_IF_ERROR(CheckReal("model.balance_rate", shape.balance_rate, 0.0, 10.0));
+  }
+  if (shape.lora_rank != 0) {
+    RETURN_IF_ERROR(CheckLora(shape));
   }
   for (const auto& [field, value] : {std::pair<const char*, double>{"model.rope_theta", shape.rope_theta},
                                      {"model.norm_eps", shape.norm_eps},
@@ -129,15 +153,22 @@ int64_t ChainParameters(const ModelShape& shape) {
   return shape.token_chain ? ChainMatrices(shape) + LayerNorms(shape) + 3 * shape.dim : 0;
 }
 
-// What loops add to their layers: two gains and two more norms for each visit but the first norms, and unless
-// they are serveable a gain and a vector for each round and one injection matrix a loop.
+// Elements of the two matrices of each product that a visit adds to the matrices of its layer.
+int64_t LoraMatrices(const ModelShape& shape) {
+  const int64_t kv_dim = shape.kv_heads * shape.head_dim();
+  return shape.lora_rank * (4 * shape.dim + 2 * (shape.dim + kv_dim) + 3 * (shape.dim + shape.ffn_dim));
+}
+
+// What loops add to their layers: two gains and two more norms for each visit but the first norms, the
+// low-rank products, and unless they are serveable a gain and a vector for each round and one injection
+// matrix a loop.
 int64_t LoopParameters(const ModelShape& shape) {
   int64_t count = 0;
   for (const Visit& visit : VisitsOf(shape)) {
     if (visit.loop < 0) {
       continue;
     }
-    count += 2 + (visit.round > 0 ? 2 * shape.dim : 0);
+    count += 2 + (visit.round > 0 ? 2 * shape.dim : 0) + LoraMatrices(shape);
     if (visit.begins_round && !shape.serveable) {
       count += 1 + shape.dim + (visit.round == 0 ? shape.dim * shape.dim : 0);
     }
@@ -145,11 +176,12 @@ int64_t LoopParameters(const ModelShape& shape) {
   return count;
 }
 
-// Elements of injection matrices, once for each round that they are applied in.
-int64_t InjectionProducts(const ModelShape& shape) {
+// Elements of the matrices that loops add, once for each time that they are applied.
+int64_t LoopProducts(const ModelShape& shape) {
   int64_t count = 0;
   for (const Visit& visit : VisitsOf(shape)) {
     count += visit.begins_round && !shape.serveable ? shape.dim * shape.dim : 0;
+    count += visit.loop >= 0 ? LoraMatrices(shape) : 0;
   }
   return count;
 }
@@ -239,6 +271,7 @@ absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t da
   shape.init_std = config.has_init_std() ? config.init_std() : shape.init_std;
   shape.schedule = config.schedule();
   shape.serveable = config.serveable();
+  shape.lora_rank = config.lora_rank();
   shape.experts = config.experts();
   if (shape.experts != 0) {
     constexpr int64_t kUsualTopK = 2;
@@ -271,6 +304,9 @@ v1::ModelConfig ToConfig(const ModelShape& shape) {
   if (!shape.schedule.empty()) {
     config.set_schedule(shape.schedule);
     config.set_serveable(shape.serveable);
+  }
+  if (shape.lora_rank != 0) {
+    config.set_lora_rank(static_cast<int32_t>(shape.lora_rank));
   }
   if (shape.experts != 0) {
     config.set_experts(static_cast<int32_t>(shape.experts));
@@ -315,7 +351,7 @@ double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
   const int64_t ffns = shape.routes_ffn() ? shape.top_k : 1;
   const int64_t routers = shape.routes_ffn() ? layers * shape.experts * shape.dim : 0;
   const double in_products = static_cast<double>(layers * LayerMatrices(shape, ffns) + routers +
-                                                 InjectionProducts(shape) + shape.vocab * shape.dim);
+                                                 LoopProducts(shape) + shape.vocab * shape.dim);
   return 6.0 * in_products + 6.0 * static_cast<double>(layers * shape.dim * sequence_length);
 }
 

@@ -5,6 +5,7 @@
 #ifndef CHERRY_COMMON_MODEL_PLAN_H_
 #define CHERRY_COMMON_MODEL_PLAN_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ struct ModelShape {
   double init_std = 0.02;
   std::string schedule = {};                                    // Order of visits; empty: each layer once.
   bool serveable = false;                                       // With a schedule.
+  int64_t lora_rank = 0;                                        // Of loops; 0: their visits share all.
   int64_t experts = 0;                                          // Of a mixture; 0: none.
   int64_t top_k = 0;                                            // Experts that a token uses.
   v1::FuseConfig::Routing routing = v1::FuseConfig::FFN;        // What an expert is.
@@ -40,6 +42,8 @@ struct ModelShape {
   bool token_chain = false;  // Has a module that predicts further tokens.
 
   int64_t head_dim() const { return dim / heads; }
+  // No matrix of a layer has a higher rank to add.
+  int64_t most_lora_rank() const { return std::min({dim, kv_heads * head_dim(), ffn_dim}); }
   bool routes_ffn() const { return experts > 0 && routing == v1::FuseConfig::FFN; }
   bool routes_tokens() const { return experts > 0 && routing == v1::FuseConfig::TOKEN; }
 };

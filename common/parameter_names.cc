@@ -19,6 +19,14 @@ std::string VisitName(const Visit& visit, absl::string_view part) {
                         : LayerName(visit.layer, absl::StrCat("visits.", visit.round, ".", part));
 }
 
+std::string LoraAName(const Visit& visit, absl::string_view part) {
+  return VisitName(visit, absl::StrCat(part, ".lora_a"));
+}
+
+std::string LoraBName(const Visit& visit, absl::string_view part) {
+  return VisitName(visit, absl::StrCat(part, ".lora_b"));
+}
+
 std::string InjectionName(const Visit& visit) {
   return absl::StrCat("model.loops.", visit.loop, ".injection.weight");
 }

@@ -18,6 +18,16 @@ std::string LayerName(int64_t layer, absl::string_view part);
 // the layer's.
 std::string VisitName(const Visit& visit, absl::string_view part);
 
+// What a visit of a loop adds to a matrix of its layer, B A:
+// "model.layers.3.visits.2.mlp.up_proj.lora_a.weight" is A [rank, in], lora_b B [out, rank].
+std::string LoraAName(const Visit& visit, absl::string_view part);
+std::string LoraBName(const Visit& visit, absl::string_view part);
+
+// The matrices of a layer: "self_attn.q_proj" and so on.
+inline constexpr const char* kLayerMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                 "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                 "mlp.down_proj"};
+
 // Of the loop that the visit belongs to: "model.loops.0.injection.weight", and its round's vector and gain.
 std::string InjectionName(const Visit& visit);
 std::string RoundVectorName(const Visit& visit);

@@ -13,6 +13,8 @@
 namespace cherry {
 namespace {
 
+constexpr int32_t kUsualLoraRank = 8;
+
 // Of a loss that looks at states, where so much depth goes that predictions alone recover it badly.
 constexpr int64_t kDeepCut = 4;
 
@@ -47,16 +49,34 @@ int64_t MostRounds(const std::vector<Visit>& visits) {
   return most;
 }
 
-absl::Status CheckUnroll(const v1::UnrollConfig& unroll, int64_t layers) {
-  ASSIGN_OR_RETURN(const std::vector<Visit> visits, ParseSchedule(unroll.schedule(), layers));
-  if (unroll.start() == v1::UnrollConfig::LORA) {
-    return Error(absl::StatusCode::kUnimplemented, "START_NOT_SUPPORTED", "compress.unroll.start",
-                 "compress.unroll.start: this version has no lora start", "use lowest, identity or flow");
+absl::Status ResolveLora(const ModelShape& parent, int64_t most_rounds, v1::UnrollConfig* unroll) {
+  const bool starts = unroll->start() == v1::UnrollConfig::LORA;
+  if (starts && unroll->has_lora_rank() && unroll->lora_rank() == 0) {
+    return InvalidField("OUT_OF_RANGE", "compress.unroll.lora_rank",
+                        "compress.unroll.lora_rank: 0 leaves start: lora nothing to start",
+                        "give 1 or more, or use start: lowest, identity or flow");
   }
+  if (starts && !unroll->has_lora_rank()) {
+    unroll->set_lora_rank(static_cast<int32_t>(std::min<int64_t>(kUsualLoraRank, parent.most_lora_rank())));
+  }
+  RETURN_IF_ERROR(CheckInteger("compress.unroll.lora_rank", unroll->lora_rank(), 0, parent.most_lora_rank()));
+  if (unroll->lora_rank() != 0 && most_rounds == 1) {
+    const char* const field = starts ? "compress.unroll.start" : "compress.unroll.lora_rank";
+    return InvalidField(
+        "FIELD_NOT_ALLOWED", field,
+        absl::StrCat(field, ": low-rank products belong to the visits of loops, and the schedule has none"),
+        "give compress.unroll.schedule a loop, e.g. 1 + 4x8 + 1, or leave it out");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveUnroll(const ModelShape& parent, int64_t layers, v1::UnrollConfig* unroll) {
+  ASSIGN_OR_RETURN(const std::vector<Visit> visits, ParseSchedule(unroll->schedule(), layers));
+  RETURN_IF_ERROR(ResolveLora(parent, MostRounds(visits), unroll));
   const std::string field = "compress.unroll.growth";
-  const std::string given = absl::StrCat("[", absl::StrJoin(unroll.growth(), ", "), "]");
+  const std::string given = absl::StrCat("[", absl::StrJoin(unroll->growth(), ", "), "]");
   int64_t before = 0;
-  for (const int64_t rounds : unroll.growth()) {
+  for (const int64_t rounds : unroll->growth()) {
     if (rounds <= before) {
       return OutOfRange(field, given, "rising numbers from 1");
     }
@@ -97,7 +117,7 @@ absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec) {
                         absl::StrCat("from: the model has loops already (", parent.schedule, ")"),
                         "compress the model it was made of");
   }
-  RETURN_IF_ERROR(CheckUnroll(compress->unroll(), compress->layers()));
+  RETURN_IF_ERROR(ResolveUnroll(parent, compress->layers(), compress->mutable_unroll()));
   RETURN_IF_ERROR(ResolveRecover(parent, compress->layers(), compress->mutable_recover()));
   if (parent.experts > 0) {
     return InvalidField("MODEL_MISMATCH", "from", "from: the model is a mixture of experts",
@@ -108,6 +128,7 @@ absl::Status ResolveCompress(const SpecContext& context, v1::JobSpec* spec) {
   made.layers = compress->layers();
   made.schedule = compress->unroll().schedule();
   made.serveable = compress->unroll().serveable();
+  made.lora_rank = compress->unroll().lora_rank();
   *spec->mutable_model() = ToConfig(made);
   return absl::OkStatus();
 }

@@ -43,23 +43,63 @@ class Folded {
     return absl::OkStatus();
   }
 
-  absl::Status Scale(const std::string& from, const std::string& gain, const std::string& to) {
-    ASSIGN_OR_RETURN(const TensorInfo tensor, Find(from));
-    ASSIGN_OR_RETURN(const TensorInfo factor, Find(gain));
-    const float by = *static_cast<const float*>(file_.Data(factor));
-    const auto* const values = static_cast<const float*>(file_.Data(tensor));
-    std::vector<float>& scaled =
-        computed_.emplace_back(values, values + tensor.bytes / static_cast<int64_t>(sizeof(float)));
-    for (float& value : scaled) {
-      value *= by;
+  // The matrix `part` of a visit as layer `place` has it: g (W + B A), g being 1 where `gain` is empty.
+  // REQUIRES: a visit of a loop.
+  absl::Status Matrix(const Visit& visit, const std::string& part, const std::string& gain, int64_t place) {
+    ASSIGN_OR_RETURN(const TensorInfo tensor, Find(LayerName(visit.layer, part)));
+    const bool lora = file_.Find(LoraAName(visit, part)).ok();
+    if (gain.empty() && !lora) {
+      return Copy(LayerName(visit.layer, part), LayerName(place, part));
     }
-    tensors_.push_back({to, tensor.dtype, tensor.shape, scaled.data(), tensor.bytes});
+    const float* const values = Values(tensor);
+    std::vector<float>& folded =
+        computed_.emplace_back(values, values + tensor.bytes / static_cast<int64_t>(sizeof(float)));
+    if (lora) {
+      RETURN_IF_ERROR(AddProduct(visit, part, tensor, &folded));
+    }
+    if (!gain.empty()) {
+      ASSIGN_OR_RETURN(const TensorInfo factor, Find(VisitName(visit, gain)));
+      const float by = *Values(factor);
+      for (float& value : folded) {
+        value *= by;
+      }
+    }
+    tensors_.push_back({LayerName(place, part), tensor.dtype, tensor.shape, folded.data(), tensor.bytes});
     return absl::OkStatus();
   }
 
   const std::vector<TensorBytes>& tensors() const { return tensors_; }
 
  private:
+  const float* Values(const TensorInfo& tensor) const {
+    return static_cast<const float*>(file_.Data(tensor));
+  }
+
+  absl::Status AddProduct(const Visit& visit, const std::string& part, const TensorInfo& tensor,
+                          std::vector<float>* sum) const {
+    ASSIGN_OR_RETURN(const TensorInfo a, Find(LoraAName(visit, part)));
+    ASSIGN_OR_RETURN(const TensorInfo b, Find(LoraBName(visit, part)));
+    if (tensor.shape.size() != 2 || a.shape.size() != 2 || b.shape.size() != 2 ||
+        b.shape[0] != tensor.shape[0] || a.shape[1] != tensor.shape[1] || a.shape[0] != b.shape[1]) {
+      return absl::DataLossError(
+          absl::StrCat(kModelFile, ": the low-rank matrices of ", LoraAName(visit, part), " do not fit"));
+    }
+    const auto rows = static_cast<size_t>(tensor.shape[0]);
+    const auto columns = static_cast<size_t>(tensor.shape[1]);
+    const auto rank = static_cast<size_t>(a.shape[0]);
+    for (size_t row = 0; row < rows; ++row) {
+      float* const to = sum->data() + row * columns;
+      for (size_t k = 0; k < rank; ++k) {
+        const float factor = Values(b)[row * rank + k];
+        const float* const from = Values(a) + k * columns;
+        for (size_t column = 0; column < columns; ++column) {
+          to[column] += factor * from[column];
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<TensorInfo> Find(const std::string& name) const {
     absl::StatusOr<TensorInfo> tensor = file_.Find(name);
     if (!tensor.ok() || tensor->dtype != "F32") {
@@ -77,20 +117,17 @@ absl::Status FoldVisit(const Visit& visit, int64_t place, bool qk_norm, Folded* 
   for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
     RETURN_IF_ERROR(folded->Copy(VisitName(visit, norm), LayerName(place, norm)));
   }
-  for (const char* same :
-       {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj"}) {
-    RETURN_IF_ERROR(folded->Copy(LayerName(visit.layer, same), LayerName(place, same)));
-  }
   for (const char* norm : {"self_attn.q_norm", "self_attn.k_norm"}) {
     if (qk_norm) {
       RETURN_IF_ERROR(folded->Copy(LayerName(visit.layer, norm), LayerName(place, norm)));
     }
   }
-  for (const auto& [branch, gain] :
-       {std::pair{"self_attn.o_proj", "self_attn.gain"}, {"mlp.down_proj", "mlp.gain"}}) {
-    RETURN_IF_ERROR(visit.loop < 0 ? folded->Copy(LayerName(visit.layer, branch), LayerName(place, branch))
-                                   : folded->Scale(LayerName(visit.layer, branch), VisitName(visit, gain),
-                                                   LayerName(place, branch)));
+  for (const std::string part : kLayerMatrices) {
+    const std::string gain = part == "self_attn.o_proj" ? "self_attn.gain"
+                             : part == "mlp.down_proj"  ? "mlp.gain"
+                                                        : "";
+    RETURN_IF_ERROR(visit.loop < 0 ? folded->Copy(LayerName(visit.layer, part), LayerName(place, part))
+                                   : folded->Matrix(visit, part, gain, place));
   }
   return absl::OkStatus();
 }
@@ -116,7 +153,8 @@ absl::StatusOr<std::string> FoldConfig(absl::string_view config) {
   json["architectures"] = {qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"};
   json["model_type"] = qk_norm ? "qwen3" : "llama";
   json["num_hidden_layers"] = visits.size();
-  for (const char* own : {"schedule", "serveable", "qk_norm", "experts", "top_k", "routing", "token_chain"}) {
+  for (const char* own :
+       {"schedule", "serveable", "lora_rank", "qk_norm", "experts", "top_k", "routing", "token_chain"}) {
     json.erase(own);
   }
   return json.dump(2) + "\n";

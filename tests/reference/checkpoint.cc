@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "common/model_plan.h"
 #include "common/safetensors.h"
 #include "common/status.h"
@@ -43,11 +44,13 @@ absl::Status Save(const Settings& settings, const Transformer& model, const Adam
 
 absl::Status Run(const Settings& settings) {
   Transformer model(settings.shape, {}, /*seed=*/7);
-  // Gains and norms start as ones: other values show where they go.
+  // Gains and norms start as ones, half of a low-rank product as zeros: other values show where they go.
   at::manual_seed(7);
   for (const NamedParameter& parameter : model.parameters().list()) {
     if (parameter.tensor.dim() == 1) {
       parameter.tensor.detach().normal_(0.7, 0.2);
+    } else if (absl::EndsWith(parameter.name, ".lora_b.weight")) {
+      parameter.tensor.detach().normal_(0.0, 0.3);
     }
   }
   const AdamW optimizer(&model.parameters(), {});
@@ -79,6 +82,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--qk-norm", shape.qk_norm);
   app.add_option("--schedule", shape.schedule);
   app.add_flag("--serveable", shape.serveable);
+  app.add_option("--lora-rank", shape.lora_rank);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = Run(settings);
   if (!status.ok()) {

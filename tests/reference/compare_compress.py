@@ -23,6 +23,10 @@ CASES = {
              "hidden_weight": 0.7},
     "growth": {"layers": 3, "method": "mean", "schedule": "3x4", "start": "flow", "growth": "1,2,4"},
     "serveable": {"layers": 2, "method": "mean", "schedule": "1x2 + 1x3", "serveable": True, "start": "flow"},
+    "lora": {"layers": 3, "method": "mean", "schedule": "1 + 2x2", "start": "lora", "lora_rank": 4, "alpha": 0.5},
+    "lora_growth": {"layers": 2, "method": "mean", "schedule": "2x4", "start": "lora", "lora_rank": 3, "growth": "2,4",
+                    "serveable": True, "hidden_weight": 0.5},
+    "lora_unused": {"layers": 3, "method": "first", "schedule": "1 + 1x3 + 1", "lora_rank": 2},
 }
 DEEP = model.Shape(layers=6, dim=32, heads=4, kv_heads=2, ffn_dim=48, vocab=128)
 STEPS, RATE = 4, 1e-3
@@ -46,6 +50,15 @@ def visits(schedule, layers):
     return order
 
 
+def with_products(weights, at, own):
+    """The weights, those of a visit's layer with what the visit adds to them."""
+    if f"{own}.{LAYER_PARTS[0]}.lora_b.weight" not in weights:
+        return weights
+    added = {f"{at}.{part}.weight": weights[f"{at}.{part}.weight"]
+             + weights[f"{own}.{part}.lora_b.weight"] @ weights[f"{own}.{part}.lora_a.weight"] for part in LAYER_PARTS}
+    return {**weights, **added}
+
+
 def forward(weights, order, limit, tokens):
     """Logits, and the states before the first visit and after every one."""
     x = F.embedding(tokens, weights["model.embed_tokens.weight"])
@@ -63,10 +76,11 @@ def forward(weights, order, limit, tokens):
         own = at if loop is None else f"{at}.visits.{r}"
         gains = (1.0, 1.0) if loop is None else (weights[f"{own}.self_attn.gain.weight"],
                                                  weights[f"{own}.mlp.gain.weight"])
+        visit = with_products(weights, at, own)
         normed = model.rms_norm(x, weights[f"{own}.input_layernorm.weight"], DEEP.norm_eps)
-        x = x + gains[0] * model.attention(DEEP, weights, f"{at}.self_attn", normed)
+        x = x + gains[0] * model.attention(DEEP, visit, f"{at}.self_attn", normed)
         normed = model.rms_norm(x, weights[f"{own}.post_attention_layernorm.weight"], DEEP.norm_eps)
-        x = x + gains[1] * model.feed_forward(weights, f"{at}.mlp", normed)
+        x = x + gains[1] * model.feed_forward(visit, f"{at}.mlp", normed)
         states.append(x)
     x = model.rms_norm(x, weights["model.norm.weight"], DEEP.norm_eps)
     return F.linear(x, weights["lm_head.weight"]), states
@@ -121,6 +135,23 @@ def combinations(case, deep):
     return [{i: 1.0} for i in range(DEEP.layers) if not first <= i < first + gone]
 
 
+def products(case, deep, start, order):
+    """The norms of a visit's deep layer, and the part of what it differs by that lies in its largest directions."""
+    run = [visit for visit in order if visit[1] < rounds_at(case, 0)]
+    best = {}
+    for q, (p, r, _, loop, _) in enumerate(run, start=1):
+        if loop is None:
+            continue
+        layer, own = math.ceil(q * DEEP.layers / len(run)) - 1, f"model.layers.{p}.visits.{r}"
+        for part in ("input_layernorm", "post_attention_layernorm"):
+            start[f"{own}.{part}.weight"] = deep[f"model.layers.{layer}.{part}.weight"]
+        for part in LAYER_PARTS:
+            gap = (deep[f"model.layers.{layer}.{part}.weight"] - start[f"model.layers.{p}.{part}.weight"]).double()
+            directions = torch.linalg.eigh(gap.T @ gap).eigenvectors[:, -case["lora_rank"]:]
+            best[f"{own}.{part}"] = (gap @ directions @ directions.T).float()
+    return best
+
+
 def merged(case, deep, order):
     combined = combinations(case, deep)
     start = {k: deep[k] for k in ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")}
@@ -143,13 +174,13 @@ def merged(case, deep, order):
         active = min(rounds, limit)
         stands_for = sources[p + 1] - sources[p]
         flow = stands_for / active if r < active else 0.0
-        gain = flow if case.get("start") == "flow" else float(r == 0)
+        gain = flow if case.get("start") in ("flow", "lora") else float(r == 0)
         for part in ("self_attn", "mlp"):
             start[f"{own}.{part}.gain.weight"] = torch.tensor([gain])
         if begins and not case.get("serveable"):
             shared = 1 / active if r < active else 0.0
             start[f"model.loops.{loop}.rounds.{r}.gain.weight"] = torch.tensor(
-                [shared if case.get("start") == "flow" else float(r == 0)])
+                [shared if case.get("start") in ("flow", "lora") else float(r == 0)])
             start[f"model.loops.{loop}.rounds.{r}.weight"] = torch.zeros(DEEP.dim)
             start[f"model.loops.{loop}.injection.weight"] = torch.zeros(DEEP.dim, DEEP.dim)
     return start
@@ -175,7 +206,7 @@ def grow(case, weights, order, before, after):
             if match:
                 factor = had / has if "gain" in name else 1.0
                 weights[name] = old[f"model.layers.{p}.visits.{source}.{match.group(1)}"] * factor
-        if begins:
+        if begins and not case.get("serveable"):
             at, of = f"model.loops.{loop}.rounds.{r}", f"model.loops.{loop}.rounds.{source}"
             weights[f"{at}.weight"] = old[f"{of}.weight"]
             weights[f"{at}.gain.weight"] = old[f"{of}.gain.weight"] * had / has
@@ -221,6 +252,18 @@ def mean_loss(weights, order, limit, tokens, targets):
         return F.cross_entropy(logits, targets.flatten(), ignore_index=-100).item()
 
 
+def check_products(case, best, ours, order, report):
+    for p, r, rounds, loop, _ in order:
+        for part in LAYER_PARTS if loop is not None else []:
+            own = f"model.layers.{p}.visits.{r}.{part}"
+            a, b = ours[f"{own}.lora_a.weight"], ours[f"{own}.lora_b.weight"]
+            report.bound(f"{own}: rank", abs(a.shape[0] - case["lora_rank"]) + abs(b.shape[1] - case["lora_rank"]), 0)
+            report.bound(f"{own}: product", (b @ a - best.get(own, torch.zeros(()))).abs().max().item(), 1e-5)
+    report.bound("visits with a product at the start", abs(len(best) / len(LAYER_PARTS) - (
+        sum(loop is not None and r < rounds_at(case, 0) for _, r, _, loop, _ in order)
+        if case.get("start") == "lora" else 0)), 0)
+
+
 def check(case, data, report):
     def weights_of(prefix):
         return {k.removeprefix(prefix): v for k, v in data.items() if k.startswith(prefix)}
@@ -229,6 +272,11 @@ def check(case, data, report):
     order = visits(case.get("schedule", ""), case["layers"])
     start = merged(case, deep, order)
     ours = weights_of("start.")
+    best = products(case, deep, start, order) if case.get("start") == "lora" else {}
+    if "lora_rank" in case:
+        check_products(case, best, ours, order, report)
+        # Of a product there are many pairs of factors: ours from here on.
+        start.update({name: tensor for name, tensor in ours.items() if "lora" in name})
     report.bound("names of the parameters that differ", len(set(start) ^ set(ours)), 0)
     report.bound("start weights, largest difference",
                  max((start[k] - ours[k]).abs().max().item() for k in start), 1e-5)

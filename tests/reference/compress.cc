@@ -119,6 +119,7 @@ int main(int argc, char** argv) {
   app.add_option("--start", start);
   app.add_option("--growth", growth)->delimiter(',');
   app.add_flag("--serveable", serveable);
+  app.add_option("--lora-rank", shape.lora_rank);
   app.add_option("--alpha", alpha);
   app.add_option("--temperature", temperature);
   app.add_option("--hidden-weight", hidden_weight);

@@ -18,6 +18,7 @@ CASES = {
     "tied": (["--tied"], "LlamaForCausalLM"),
     "qk_norm": (["--qk-norm", "--kv-heads", "2"], "Qwen3ForCausalLM"),
     "loops": (["--schedule", "1 + 1x4", "--serveable", "--kv-heads", "2"], "LlamaForCausalLM"),
+    "loops_lora": (["--schedule", "1 + 1x3", "--serveable", "--kv-heads", "2", "--lora-rank", "3"], "LlamaForCausalLM"),
     "loops_qk_norm": (["--schedule", "2x3", "--serveable", "--qk-norm"], "Qwen3ForCausalLM"),
 }
 BOUND = 1e-5

@@ -69,6 +69,7 @@ std::string HfConfig(const ModelShape& shape, int64_t sequence_length) {
   if (own) {
     json["schedule"] = shape.schedule;
     json["serveable"] = shape.serveable;
+    json["lora_rank"] = shape.lora_rank;
     json["qk_norm"] = shape.qk_norm;
     json["experts"] = shape.experts;
     json["top_k"] = shape.top_k;
@@ -116,6 +117,9 @@ absl::StatusOr<ModelShape> ParseHfConfig(absl::string_view text) {
     RETURN_IF_ERROR(Read(json, "schedule", &shape.schedule));
     RETURN_IF_ERROR(Read(json, "serveable", &shape.serveable));
     RETURN_IF_ERROR(Read(json, "qk_norm", &shape.qk_norm));
+    if (json.contains("lora_rank")) {  // A model of before they were has none.
+      RETURN_IF_ERROR(Read(json, "lora_rank", &shape.lora_rank));
+    }
     RETURN_IF_ERROR(ReadMixture(json, &shape));
   } else if (!shape.qk_norm && *type != "llama") {
     return absl::UnimplementedError(absl::StrCat(kConfigFile, ": model_type ", type->get<std::string>(),
@@ -131,7 +135,8 @@ absl::StatusOr<ModelShape> ParseHfConfig(absl::string_view text) {
   RETURN_IF_ERROR(Read(json, "rms_norm_eps", &shape.norm_eps));
   RETURN_IF_ERROR(Read(json, "tie_word_embeddings", &shape.tied_embeddings));
   if (shape.heads < 1 || shape.dim < 1 || shape.kv_heads < 1 || shape.layers < 1 || shape.ffn_dim < 1 ||
-      shape.vocab < 1 || shape.dim % shape.heads != 0 || shape.heads % shape.kv_heads != 0) {
+      shape.vocab < 1 || shape.dim % shape.heads != 0 || shape.heads % shape.kv_heads != 0 ||
+      shape.lora_rank < 0 || shape.lora_rank > shape.most_lora_rank()) {
     return absl::DataLossError(absl::StrCat(kConfigFile, ": its sizes do not fit together"));
   }
   RETURN_IF_ERROR(ParseSchedule(shape.schedule, shape.layers).status());

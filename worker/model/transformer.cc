@@ -8,6 +8,7 @@
 #include "worker/kernels/cross_entropy.h"
 #include "worker/kernels/rms_norm.h"
 #include "worker/kernels/row_losses.h"
+#include "worker/kernels/swiglu.h"
 #include "worker/model/recompute.h"
 
 namespace cherry::trainer {
@@ -18,6 +19,11 @@ at::Tensor Transformer::Weight(int64_t index) const {
 
 at::Tensor Transformer::Norm(const at::Tensor& x, int64_t index) const {
   return RmsNorm(x, parameters_->list()[static_cast<size_t>(index)].tensor, shape_.norm_eps);
+}
+
+at::Tensor Transformer::Apply(const Matrix& matrix, const at::Tensor& x) const {
+  const at::Tensor y = at::linear(x, Weight(matrix.weight));
+  return matrix.lora_a < 0 ? y : y + at::linear(at::linear(x, Weight(matrix.lora_a)), Weight(matrix.lora_b));
 }
 
 Rope Transformer::RopeAt(int64_t begin, int64_t count) {
@@ -31,8 +37,8 @@ Rope Transformer::RopeAt(int64_t begin, int64_t count) {
 
 Transformer::Heads Transformer::Project(const Layer& layer, const at::Tensor& x) const {
   const at::Tensor input = Norm(x, layer.input_norm);
-  const auto project = [&](int64_t weight, int64_t heads) {
-    return at::linear(input, Weight(weight)).view({x.size(0), x.size(1), heads, shape_.head_dim()});
+  const auto project = [&](const Matrix& matrix, int64_t heads) {
+    return Apply(matrix, input).view({x.size(0), x.size(1), heads, shape_.head_dim()});
   };
   Heads heads = {project(layer.q, shape_.heads), project(layer.k, shape_.kv_heads),
                  project(layer.v, shape_.kv_heads)};
@@ -44,20 +50,24 @@ Transformer::Heads Transformer::Project(const Layer& layer, const at::Tensor& x)
 }
 
 at::Tensor Transformer::Finish(const Layer& layer, const at::Tensor& x, const at::Tensor& attention) {
-  const at::Tensor middle = x + Scaled(at::linear(attention, Weight(layer.o)), layer.attention_gain);
+  const at::Tensor middle = x + Scaled(Apply(layer.o, attention), layer.attention_gain);
   const at::Tensor input = Norm(middle, layer.post_norm);
   return middle + Scaled(FeedForward(layer, input), layer.ffn_gain);
 }
 
 FfnWeights Transformer::WeightsOf(const Ffn& ffn) const {
-  return {Weight(ffn.gate), Weight(ffn.up), Weight(ffn.down)};
+  return {Weight(ffn.gate.weight), Weight(ffn.up.weight), Weight(ffn.down.weight)};
 }
 
 at::Tensor Transformer::FeedForward(const Layer& layer, const at::Tensor& input) {
   if (keep_ffn_inputs_) {
     ffn_inputs_.push_back(input.detach().flatten(0, 1));
   }
-  return layer.router < 0 ? RunFfn(input, WeightsOf(layer.ffns.front())) : Expert(layer, input);
+  if (layer.router >= 0) {
+    return Expert(layer, input);
+  }
+  const Ffn& ffn = layer.ffns.front();
+  return Apply(ffn.down, SwiGlu(Apply(ffn.gate, input), Apply(ffn.up, input)));
 }
 
 at::Tensor Transformer::Expert(const Layer& layer, const at::Tensor& input) {

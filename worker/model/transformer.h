@@ -82,11 +82,19 @@ class Transformer final : public LanguageModel {
  private:
   // One visit of a layer: indices into parameters().list(); -1 where it has no such parameter. Visits of one
   // layer share its matrices.
+  struct Matrix {
+    int64_t weight = -1;
+    int64_t lora_a = -1, lora_b = -1;  // What the visit adds to it.
+  };
   struct Ffn {
-    int64_t gate, up, down;
+    Matrix gate, up, down;
   };
   struct Layer {
-    int64_t input_norm, q, k, v, q_norm, k_norm, o, post_norm;
+    int64_t input_norm;
+    Matrix q, k, v;
+    int64_t q_norm, k_norm;
+    Matrix o;
+    int64_t post_norm;
     std::vector<Ffn> ffns = {};  // One, or the experts.
     int64_t router = -1, router_bias = -1;
     int64_t number = 0;  // Among the visits.
@@ -104,6 +112,8 @@ class Transformer final : public LanguageModel {
 
   at::Tensor Weight(int64_t index) const;  // In the compute type.
   at::Tensor Norm(const at::Tensor& x, int64_t index) const;
+  // x [..., in] -> [..., out]: W x, and B A x where there is more of it.
+  at::Tensor Apply(const Matrix& matrix, const at::Tensor& x) const;
   // x, at the beginning of a round plus its gain times its vector and the injected state before the loop;
   // `before` keeps that state.
   at::Tensor EnterRound(const Layer& layer, const at::Tensor& x, at::Tensor* before) const;

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/parameter_names.h"
 #include "worker/model/transformer.h"
@@ -47,6 +48,9 @@ class Layout {
   void AddAttention(const Name& name);
   template <typename Name>
   void AddFfn(const Name& name);
+  void AddLora(const Visit& visit);
+  // [rows, columns] of one of a layer's matrices.
+  std::pair<int64_t, int64_t> SizeOf(absl::string_view part) const;
 
   const ModelShape& shape_;
   const std::string prefix_;
@@ -72,6 +76,25 @@ void Layout::AddFfn(const Name& name) {
   Matrix(name("gate_proj"), shape_.ffn_dim, shape_.dim);
   Matrix(name("up_proj"), shape_.ffn_dim, shape_.dim);
   Residual(name("down_proj"), shape_.dim, shape_.ffn_dim);
+}
+
+std::pair<int64_t, int64_t> Layout::SizeOf(absl::string_view part) const {
+  const int64_t kv = shape_.kv_heads * shape_.head_dim();
+  if (part == "self_attn.k_proj" || part == "self_attn.v_proj") {
+    return {kv, shape_.dim};
+  }
+  if (part == "mlp.down_proj") {
+    return {shape_.dim, shape_.ffn_dim};
+  }
+  return {absl::StartsWith(part, "mlp.") ? shape_.ffn_dim : shape_.dim, shape_.dim};
+}
+
+void Layout::AddLora(const Visit& visit) {
+  for (const char* part : kLayerMatrices) {
+    const auto [rows, columns] = SizeOf(part);
+    Matrix(LoraAName(visit, part), shape_.lora_rank, columns);
+    Zeros(LoraBName(visit, part), rows, shape_.lora_rank);
+  }
 }
 
 void Layout::AddVisit(const Visit& visit) {
@@ -106,6 +129,9 @@ void Layout::AddVisit(const Visit& visit) {
   }
   if (visit.loop >= 0) {
     Vector(VisitName(visit, "mlp.gain"), 1, 1.0F);
+  }
+  if (visit.loop >= 0 && shape_.lora_rank > 0) {
+    AddLora(visit);
   }
 }
 
@@ -165,13 +191,16 @@ void Transformer::FindLayers(const std::string& prefix) {
   for (const Visit& visit : VisitsOf(shape_)) {
     const auto own = [&](const std::string& name) { return parameters_->Find(prefix + name); };
     const auto find = [&](absl::string_view part) { return own(LayerName(visit.layer, part)); };
+    const auto matrix = [&](absl::string_view part) -> Matrix {
+      return {find(part), own(LoraAName(visit, part)), own(LoraBName(visit, part))};
+    };
     Layer layer = {.input_norm = own(VisitName(visit, "input_layernorm")),
-                   .q = find("self_attn.q_proj"),
-                   .k = find("self_attn.k_proj"),
-                   .v = find("self_attn.v_proj"),
+                   .q = matrix("self_attn.q_proj"),
+                   .k = matrix("self_attn.k_proj"),
+                   .v = matrix("self_attn.v_proj"),
                    .q_norm = find("self_attn.q_norm"),
                    .k_norm = find("self_attn.k_norm"),
-                   .o = find("self_attn.o_proj"),
+                   .o = matrix("self_attn.o_proj"),
                    .post_norm = own(VisitName(visit, "post_attention_layernorm")),
                    .number = static_cast<int64_t>(layers_.size()),
                    .round = visit.round,
@@ -182,11 +211,13 @@ void Transformer::FindLayers(const std::string& prefix) {
       layer.router = own(RouterName(visit));
       layer.router_bias = own(RouterBiasName(visit));
       for (int64_t i = 0; i < shape_.experts; ++i) {
-        const auto expert = [&](absl::string_view part) { return own(ExpertName(visit.layer, i, part)); };
+        const auto expert = [&](absl::string_view part) -> Matrix {
+          return {own(ExpertName(visit.layer, i, part))};
+        };
         layer.ffns.push_back({expert("gate_proj"), expert("up_proj"), expert("down_proj")});
       }
     } else {
-      layer.ffns.push_back({find("mlp.gate_proj"), find("mlp.up_proj"), find("mlp.down_proj")});
+      layer.ffns.push_back({matrix("mlp.gate_proj"), matrix("mlp.up_proj"), matrix("mlp.down_proj")});
     }
     if (visit.begins_round) {
       layer.round_gain = own(RoundGainName(visit));
@@ -201,15 +232,16 @@ Transformer::Layer Transformer::FindChain() const {
   const auto find = [this](absl::string_view part) {
     return parameters_->Find(ChainName(absl::StrCat("layer.", part)));
   };
+  const auto matrix = [&](absl::string_view part) -> Matrix { return {find(part)}; };
   return {.input_norm = find("input_layernorm"),
-          .q = find("self_attn.q_proj"),
-          .k = find("self_attn.k_proj"),
-          .v = find("self_attn.v_proj"),
+          .q = matrix("self_attn.q_proj"),
+          .k = matrix("self_attn.k_proj"),
+          .v = matrix("self_attn.v_proj"),
           .q_norm = find("self_attn.q_norm"),
           .k_norm = find("self_attn.k_norm"),
-          .o = find("self_attn.o_proj"),
+          .o = matrix("self_attn.o_proj"),
           .post_norm = find("post_attention_layernorm"),
-          .ffns = {{find("mlp.gate_proj"), find("mlp.up_proj"), find("mlp.down_proj")}}};
+          .ffns = {{matrix("mlp.gate_proj"), matrix("mlp.up_proj"), matrix("mlp.down_proj")}}};
 }
 
 }  // namespace cherry::trainer

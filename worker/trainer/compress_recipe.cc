@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +24,16 @@ namespace {
 constexpr int64_t kCalibrationBatches = 32;
 // Both sides do the same products in the same type; gains of 1 and 0 change no bit.
 constexpr double kSameLogits = 1e-5;
+
+GainStart StartOf(v1::UnrollConfig::Start start) {
+  return start == v1::UnrollConfig::FLOW   ? GainStart::kFlow
+         : start == v1::UnrollConfig::LORA ? GainStart::kLora
+                                           : GainStart::kIdentity;
+}
+
+const char* NameOf(GainStart start) {
+  return start == GainStart::kFlow ? "flow" : start == GainStart::kLora ? "lora" : "identity";
+}
 
 enum CompressGroup { kStudent, kTeacher };
 
@@ -55,7 +67,11 @@ class CompressRecipe final : public Recipe {
                           InputModels* inputs);
   absl::Status CheckIdentity(absl::Span<const Combination> combinations, const Batch& batch);
   double Loss(absl::Span<const Batch> batches);
-  void Start(GainStart start);
+  // `merged`: all weights as MergeInto has left them.
+  void Start(GainStart start, absl::Span<const Combination> combinations, const at::Tensor& merged);
+  absl::StatusOr<GainStart> LowestStart(absl::Span<const Combination> combinations,
+                                        absl::Span<const Batch> calibration, const at::Tensor& merged,
+                                        InputModels* inputs);
   int64_t RoundsAt(int64_t step) const;
   at::Tensor StateDistance(const std::vector<at::Tensor>& states, const std::vector<at::Tensor>& teacher,
                            const at::Tensor& counted) const;
@@ -65,6 +81,7 @@ class CompressRecipe final : public Recipe {
   Transformer model_;
   const std::vector<Visit> visits_;
   std::unique_ptr<Transformer> teacher_;
+  SignOfLife alive_;  // While Prepare runs.
   std::vector<double> stands_for_;
   GainStart start_ = GainStart::kIdentity;
   int64_t rounds_ = 1;  // Of the step under way.
@@ -72,6 +89,7 @@ class CompressRecipe final : public Recipe {
 };
 
 absl::Status CompressRecipe::Prepare(InputModels* inputs) {
+  alive_ = [inputs] { inputs->Alive(); };
   ASSIGN_OR_RETURN(teacher_, inputs->Load("origin"));
   std::vector<Batch> calibration;
   std::vector<at::Tensor> tokens;
@@ -80,30 +98,44 @@ absl::Status CompressRecipe::Prepare(InputModels* inputs) {
     tokens.push_back(batch.tokens);
     calibration.push_back(std::move(batch));
   }
-  const std::vector<Combination> combinations = Combine(compress_, teacher_.get(), tokens);
+  const std::vector<Combination> combinations = Combine(compress_, teacher_.get(), tokens, alive_);
   stands_for_ = StandsFor(compress_, combinations, teacher_->shape().layers);
-  MergeInto(*teacher_, combinations, aligned(), &model_);
+  MergeInto(*teacher_, combinations, aligned(), &model_, alive_);
   return model_.shape().schedule.empty() ? absl::OkStatus() : StartLoops(combinations, calibration, inputs);
 }
 
 absl::Status CompressRecipe::StartLoops(absl::Span<const Combination> combinations,
                                         absl::Span<const Batch> calibration, InputModels* inputs) {
   RETURN_IF_ERROR(CheckIdentity(combinations, calibration.front()));
-  const v1::UnrollConfig::Start wanted = compress_.unroll().start();
-  if (wanted != v1::UnrollConfig::LOWEST) {
-    Start(wanted == v1::UnrollConfig::FLOW ? GainStart::kFlow : GainStart::kIdentity);
-    return absl::OkStatus();
+  const at::Tensor merged = model_.parameters().values().clone();
+  GainStart start = StartOf(compress_.unroll().start());
+  if (compress_.unroll().start() == v1::UnrollConfig::LOWEST) {
+    ASSIGN_OR_RETURN(start, LowestStart(combinations, calibration, merged, inputs));
   }
-  Start(GainStart::kFlow);
-  ASSIGN_OR_RETURN(const double flow, inputs->OfRankZero(Loss(calibration)));
-  Start(GainStart::kIdentity);
-  ASSIGN_OR_RETURN(const double identity, inputs->OfRankZero(Loss(calibration)));
-  if (flow < identity) {
-    Start(GainStart::kFlow);
-  }
-  LogInfo(absl::StrFormat("loss on the calibration: identity %.4f, flow %.4f; the loops start as %s",
-                          identity, flow, flow < identity ? "flow" : "identity"));
+  Start(start, combinations, merged);
   return absl::OkStatus();
+}
+
+absl::StatusOr<GainStart> CompressRecipe::LowestStart(absl::Span<const Combination> combinations,
+                                                      absl::Span<const Batch> calibration,
+                                                      const at::Tensor& merged, InputModels* inputs) {
+  GainStart best = GainStart::kIdentity;
+  double lowest = std::numeric_limits<double>::infinity();
+  std::string losses;
+  for (const GainStart start : {GainStart::kIdentity, GainStart::kFlow, GainStart::kLora}) {
+    if (start == GainStart::kLora && model_.shape().lora_rank == 0) {
+      continue;
+    }
+    Start(start, combinations, merged);
+    ASSIGN_OR_RETURN(const double loss, inputs->OfRankZero(Loss(calibration)));
+    absl::StrAppendFormat(&losses, "%s %.4f, ", NameOf(start), loss);
+    if (loss < lowest) {
+      lowest = loss;
+      best = start;
+    }
+  }
+  LogInfo(absl::StrCat("loss on the calibration: ", losses, "the loops start as ", NameOf(best)));
+  return best;
 }
 
 // With the gains of identity the model is the merged one: its logits must be, else the checkpoint would not
@@ -115,7 +147,7 @@ absl::Status CompressRecipe::CheckIdentity(absl::Span<const Combination> combina
   ModelOptions options = model_.options();
   options.frozen = true;
   Transformer merged(plain, options, /*seed=*/0);
-  MergeInto(*teacher_, combinations, aligned(), &merged);
+  MergeInto(*teacher_, combinations, aligned(), &merged, alive_);
   SetGains(GainStart::kIdentity, stands_for_, 1, &model_);
   const at::Tensor ours = model_.Logits(model_.Hidden(batch.tokens));
   const at::Tensor expected = merged.Logits(merged.Hidden(batch.tokens));
@@ -140,10 +172,16 @@ double CompressRecipe::Loss(absl::Span<const Batch> batches) {
   return sum / targets;
 }
 
-void CompressRecipe::Start(GainStart start) {
+void CompressRecipe::Start(GainStart start, absl::Span<const Combination> combinations,
+                           const at::Tensor& merged) {
+  const at::NoGradGuard no_gradient;
   start_ = start;
   rounds_ = RoundsAt(0);
+  model_.parameters().values().copy_(merged);
   SetGains(start, stands_for_, rounds_, &model_);
+  if (start == GainStart::kLora) {
+    SetProducts(*teacher_, combinations, aligned(), rounds_, &model_, alive_);
+  }
   model_.LimitRounds(rounds_);
 }
 

@@ -55,6 +55,8 @@ class RecordedModels final : public InputModels {
                         "add it, or use fuse.router_start: normal");
   }
 
+  void Alive() override { channel_->SendPhase(v1::PhaseReport::LOADING, 0); }
+
   absl::StatusOr<double> OfRankZero(double value) override {
     RETURN_IF_ERROR(gang_->control->Broadcast(absl::MakeSpan(reinterpret_cast<char*>(&value), sizeof(value)),
                                               /*root=*/0));

@@ -53,6 +53,8 @@ class InputModels {
   absl::StatusOr<Batch> Calibration(int64_t index) { return Calibration(index, 0); }
   // The part of this job's training data that the checkpoint of `role` was trained on first.
   virtual absl::StatusOr<size_t> PartOf(absl::string_view role) = 0;
+  // A sign of life, for what takes long: more than some minutes between two count as a hang.
+  virtual void Alive() {}
   // Rank 0's value, on every rank: what decides has to decide alike.
   virtual absl::StatusOr<double> OfRankZero(double value) { return value; }
 };

@@ -1,5 +1,6 @@
 #include "common/model_plan.h"
 
+#include "common/status.h"
 #include "gtest/gtest.h"
 
 namespace cherry {
@@ -53,6 +54,19 @@ TEST(ModelPlanTest, MemoryAddsUpAndRecomputingNeedsLess) {
   EXPECT_EQ(plain.optimizer(), 8 * CountParameters(shape));
   train.set_activation_checkpoint(v1::TrainConfig::FULL);
   EXPECT_LT(PlanMemory(shape, train, 4).activations(), plain.activations());
+}
+
+TEST(ModelPlanTest, LowRankProductsNeedLoopsAndPlainFfns) {
+  v1::ModelConfig config = *PresetConfig("tiny");
+  config.set_vocab(2048);
+  config.set_lora_rank(4);
+  EXPECT_EQ(InfoOf(ResolveModel(config, 0).status()).field(), "model.lora_rank");
+  config.set_schedule("1 + 3x2");
+  EXPECT_TRUE(ResolveModel(config, 0).ok());
+  config.set_experts(2);
+  EXPECT_EQ(InfoOf(ResolveModel(config, 0).status()).field(), "model.lora_rank");
+  config.set_routing(v1::FuseConfig::TOKEN);
+  EXPECT_TRUE(ResolveModel(config, 0).ok());
 }
 
 TEST(ModelPlanTest, EveryPresetResolves) {

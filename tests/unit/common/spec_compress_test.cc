@@ -57,6 +57,22 @@ TEST_F(CompressSpecTest, MakesTheModelOfItsParents) {
   EXPECT_NEAR(static_cast<double>(PlanJob(*Resolve(), 1, 0)->parameters()), 566e6, 1e6);
 }
 
+TEST_F(CompressSpecTest, ALoraStartHasARankAndTheModelKeepsIt) {
+  spec_.mutable_compress()->mutable_unroll()->set_start(v1::UnrollConfig::LORA);
+  const auto resolved = Resolve();
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->compress().unroll().lora_rank(), 8);
+  EXPECT_EQ(resolved->model().lora_rank(), 8);
+  const ModelShape shape = *ResolveModel(resolved->model(), 0);
+  EXPECT_EQ(shape.lora_rank, 8);
+  ModelShape without = shape;
+  without.lora_rank = 0;
+  // For each of 32 visits, 8 rows and columns for q and o [1280, 1280], k and v, gate, up and down.
+  const int64_t kv = shape.kv_heads * shape.head_dim();
+  EXPECT_EQ(CountParameters(shape) - CountParameters(without),
+            32 * 8 * (4 * 1280 + 2 * (1280 + kv) + 3 * (1280 + shape.ffn_dim)));
+}
+
 TEST_F(CompressSpecTest, RefusesWithFieldAndRemedy) {
   const std::pair<const char*, std::function<void(v1::JobSpec*)>> cases[] = {
       {"compress.layers", [](v1::JobSpec* s) { s->mutable_compress()->set_layers(49); }},
@@ -74,8 +90,25 @@ TEST_F(CompressSpecTest, RefusesWithFieldAndRemedy) {
          s->mutable_compress()->mutable_unroll()->add_growth(8);
          s->mutable_compress()->mutable_unroll()->add_growth(4);
        }},
+      {"compress.unroll.lora_rank",
+       [](v1::JobSpec* s) { s->mutable_compress()->mutable_unroll()->set_lora_rank(-1); }},
+      {"compress.unroll.lora_rank",
+       [](v1::JobSpec* s) { s->mutable_compress()->mutable_unroll()->set_lora_rank(1281); }},
+      {"compress.unroll.lora_rank",
+       [](v1::JobSpec* s) {
+         s->mutable_compress()->mutable_unroll()->set_start(v1::UnrollConfig::LORA);
+         s->mutable_compress()->mutable_unroll()->set_lora_rank(0);
+       }},
+      {"compress.unroll.lora_rank",
+       [](v1::JobSpec* s) {
+         s->mutable_compress()->mutable_unroll()->set_schedule("6");
+         s->mutable_compress()->mutable_unroll()->set_lora_rank(4);
+       }},
       {"compress.unroll.start",
-       [](v1::JobSpec* s) { s->mutable_compress()->mutable_unroll()->set_start(v1::UnrollConfig::LORA); }},
+       [](v1::JobSpec* s) {
+         s->mutable_compress()->mutable_unroll()->clear_schedule();
+         s->mutable_compress()->mutable_unroll()->set_start(v1::UnrollConfig::LORA);
+       }},
       {"compress.recover.alpha",
        [](v1::JobSpec* s) { s->mutable_compress()->mutable_recover()->set_alpha(1.5); }},
       {"compress.recover.temperature",

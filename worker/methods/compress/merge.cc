@@ -16,9 +16,6 @@ namespace {
 // Most layers that rdsc takes in at a time, as in LaCo.
 constexpr int64_t kMostCollapsed = 4;
 
-constexpr const char* kMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                     "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                     "mlp.down_proj"};
 constexpr const char* kHeadNorms[] = {"self_attn.q_norm", "self_attn.k_norm"};
 constexpr const char* kLayerNorms[] = {"input_layernorm", "post_attention_layernorm"};
 
@@ -48,14 +45,16 @@ std::vector<double> StateCosines(Transformer* model, absl::Span<const at::Tensor
   return cosines;
 }
 
-Similarity LastStateSimilarity(Transformer* source, absl::Span<const at::Tensor> calibration) {
+Similarity LastStateSimilarity(Transformer* source, absl::Span<const at::Tensor> calibration,
+                               const SignOfLife& alive) {
   const at::NoGradGuard once;
   std::vector<at::Tensor> last;
   for (const at::Tensor& tokens : calibration) {
     last.push_back(source->Hidden(tokens));
   }
-  return [source, calibration, last](const std::vector<Combination>& combinations) {
+  return [source, calibration, last, alive](const std::vector<Combination>& combinations) {
     const at::NoGradGuard no_gradient;
+    alive();
     ModelShape shape = source->shape();
     shape.layers = static_cast<int64_t>(combinations.size());
     Transformer::Options options = source->options();
@@ -84,19 +83,20 @@ at::Tensor WeightedSum(const Transformer& source, const Combination& combination
   return sum;
 }
 
+LayerWeights WeightsOf(const Transformer& source, int64_t layer) {
+  LayerWeights found;
+  for (const char* part : kLayerMatrices) {
+    found[part] = source.parameters().Value(LayerName(layer, part));
+  }
+  return found;
+}
+
 // The orders of all layers but the first of a combination.
 std::map<int64_t, LayerOrder> Orders(const Transformer& source, const Combination& combination) {
   std::map<int64_t, LayerOrder> orders;
-  const auto weights = [&](int64_t layer) {
-    LayerWeights found;
-    for (const char* part : kMatrices) {
-      found[part] = source.parameters().Value(LayerName(layer, part));
-    }
-    return found;
-  };
-  const LayerWeights first = weights(combination.front().first);
+  const LayerWeights first = WeightsOf(source, combination.front().first);
   for (size_t i = 1; i < combination.size(); ++i) {
-    orders[combination[i].first] = Align(first, weights(combination[i].first), source.shape());
+    orders[combination[i].first] = Align(first, WeightsOf(source, combination[i].first), source.shape());
   }
   return orders;
 }
@@ -105,10 +105,46 @@ const char* const kGains[] = {"self_attn.gain", "mlp.gain"};
 
 void Copy(const at::Tensor& from, const at::Tensor& to) { to.copy_(from); }
 
+struct VisitPart {
+  std::string name;
+  bool is_gain = false;
+};
+
+// What a visit of a loop has of its own; in the same order for every round of a layer.
+std::vector<VisitPart> NamesOf(const Transformer& model, const Visit& visit) {
+  std::vector<VisitPart> parts;
+  for (const char* norm : kLayerNorms) {
+    parts.push_back({VisitName(visit, norm)});
+  }
+  for (const char* gain : kGains) {
+    parts.push_back({VisitName(visit, gain), /*is_gain=*/true});
+  }
+  if (model.shape().lora_rank > 0) {
+    for (const char* matrix : kLayerMatrices) {
+      parts.push_back({LoraAName(visit, matrix)});
+      parts.push_back({LoraBName(visit, matrix)});
+    }
+  }
+  if (visit.begins_round && HasRoundGain(model, visit)) {
+    parts.push_back({RoundGainName(visit), /*is_gain=*/true});
+    parts.push_back({RoundVectorName(visit)});
+  }
+  return parts;
+}
+
+// B A is the best approximation of `difference` [out, in] of A's rank: B = U S, A = V' of its singular
+// values.
+void Approximate(const at::Tensor& difference, const at::Tensor& a, const at::Tensor& b) {
+  const auto [u, s, v] = at::linalg_svd(difference, /*full_matrices=*/false);
+  const int64_t rank = a.size(0);
+  Copy(u.narrow(1, 0, rank) * s.narrow(0, 0, rank), b);
+  Copy(v.narrow(0, 0, rank), a);
+}
+
 }  // namespace
 
 std::vector<Combination> Combine(const v1::CompressConfig& compress, Transformer* source,
-                                 absl::Span<const at::Tensor> calibration) {
+                                 absl::Span<const at::Tensor> calibration, const SignOfLife& alive) {
   const int64_t layers = source->shape().layers;
   const int64_t targets = compress.layers();
   const bool keep_ends = compress.ends() == v1::CompressConfig::KEEP;
@@ -126,14 +162,14 @@ std::vector<Combination> Combine(const v1::CompressConfig& compress, Transformer
       return CombineByInfluence(groups, StateCosines(source, calibration, 1));
     case v1::CompressConfig::RDSC:
       return CombineRdsc(layers, targets, kMostCollapsed, keep_ends,
-                         LastStateSimilarity(source, calibration));
+                         LastStateSimilarity(source, calibration, alive));
     default:
       return CombineMean(groups);
   }
 }
 
 void MergeInto(const Transformer& source, absl::Span<const Combination> combinations, bool aligned,
-               Transformer* target) {
+               Transformer* target, const SignOfLife& alive) {
   const at::NoGradGuard no_gradient;
   for (const NamedParameter& parameter : target->parameters().list()) {
     const int64_t same = source.parameters().Find(parameter.name);
@@ -149,9 +185,10 @@ void MergeInto(const Transformer& source, absl::Span<const Combination> combinat
     if (visit.round > 0) {
       continue;
     }
+    alive();
     const std::map<int64_t, LayerOrder> orders =
         aligned ? Orders(source, combination) : std::map<int64_t, LayerOrder>();
-    for (const char* part : kMatrices) {
+    for (const char* part : kLayerMatrices) {
       Copy(WeightedSum(source, combination, part, orders),
            target->parameters().Value(LayerName(visit.layer, part)));
     }
@@ -174,13 +211,13 @@ void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t roun
     const double flow = visit.round < active
                             ? stands_for[static_cast<size_t>(visit.layer)] / static_cast<double>(active)
                             : 0.0;
-    const double gain = start == GainStart::kFlow ? flow : visit.round == 0 ? 1.0 : 0.0;
+    const double gain = start == GainStart::kIdentity ? (visit.round == 0 ? 1.0 : 0.0) : flow;
     for (const char* part : kGains) {
       model->parameters().Value(VisitName(visit, part)).fill_(gain);
     }
     if (visit.begins_round && HasRoundGain(*model, visit)) {
       const bool first = start == GainStart::kIdentity && visit.round == 0;
-      const bool shared = start == GainStart::kFlow && visit.round < active;
+      const bool shared = start != GainStart::kIdentity && visit.round < active;
       model->parameters()
           .Value(RoundGainName(visit))
           .fill_(first    ? 1.0
@@ -190,25 +227,50 @@ void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t roun
   }
 }
 
+void SetProducts(const Transformer& source, absl::Span<const Combination> combinations, bool aligned,
+                 int64_t rounds, Transformer* model, const SignOfLife& alive) {
+  const at::NoGradGuard no_gradient;
+  std::vector<Visit> visits = VisitsOf(model->shape());
+  visits.erase(
+      std::remove_if(visits.begin(), visits.end(), [&](const Visit& visit) { return visit.round >= rounds; }),
+      visits.end());
+  const auto count = static_cast<int64_t>(visits.size());
+  for (int64_t q = 1; q <= count; ++q) {
+    const Visit& visit = visits[static_cast<size_t>(q - 1)];
+    if (visit.loop < 0) {
+      continue;
+    }
+    alive();
+    // ceil(q L / Q), counted from 1.
+    const int64_t deep = (q * source.shape().layers + count - 1) / count - 1;
+    LayerWeights weights = WeightsOf(source, deep);
+    if (aligned) {
+      const int64_t first = combinations[static_cast<size_t>(visit.layer)].front().first;
+      const LayerOrder order = Align(WeightsOf(source, first), weights, source.shape());
+      for (auto& [part, matrix] : weights) {
+        matrix = Reordered(matrix, part, source.shape(), order);
+      }
+    }
+    for (const char* part : kLayerMatrices) {
+      Approximate(weights[part] - model->parameters().Value(LayerName(visit.layer, part)),
+                  model->parameters().Value(LoraAName(visit, part)),
+                  model->parameters().Value(LoraBName(visit, part)));
+    }
+    for (const char* norm : kLayerNorms) {
+      Copy(source.parameters().Value(LayerName(deep, norm)),
+           model->parameters().Value(VisitName(visit, norm)));
+    }
+  }
+}
+
 void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* model) {
   const at::NoGradGuard no_gradient;
   // What each round had, before any of them is written.
   std::map<std::string, at::Tensor> old;
-  const auto names = [&](const Visit& visit) {
-    std::vector<std::string> result;
-    for (const char* part : {"input_layernorm", "post_attention_layernorm", "self_attn.gain", "mlp.gain"}) {
-      result.push_back(VisitName(visit, part));
-    }
-    if (visit.begins_round && HasRoundGain(*model, visit)) {
-      result.push_back(RoundGainName(visit));
-      result.push_back(RoundVectorName(visit));
-    }
-    return result;
-  };
   const std::vector<Visit> visits = VisitsOf(model->shape());
   for (const Visit& visit : visits) {
     if (visit.loop >= 0) {
-      for (const std::string& name : names(visit)) {
+      for (const auto& [name, is_gain] : NamesOf(*model, visit)) {
         old[name] = model->parameters().Value(name).clone();
       }
     }
@@ -219,18 +281,18 @@ void GrowRounds(GainStart start, int64_t before, int64_t after, Transformer* mod
     if (visit.loop < 0 || had == has || visit.round >= has) {
       continue;
     }
-    const bool flow = start == GainStart::kFlow;
+    const bool flow = start != GainStart::kIdentity;
     if (!flow && visit.round < had) {
       continue;
     }
     Visit from = visit;
     from.round = flow ? visit.round * had / has : had - 1;
     const double factor = flow ? static_cast<double>(had) / static_cast<double>(has) : 0.0;
-    const std::vector<std::string> sources = names(from);
-    const std::vector<std::string> targets = names(visit);
+    const std::vector<VisitPart> sources = NamesOf(*model, from);
+    const std::vector<VisitPart> targets = NamesOf(*model, visit);
     for (size_t i = 0; i < targets.size(); ++i) {
-      const bool gain = i >= 2 && i <= 4;
-      Copy(gain ? old[sources[i]] * factor : old[sources[i]], model->parameters().Value(targets[i]));
+      const at::Tensor& before_it = old[sources[i].name];
+      Copy(targets[i].is_gain ? before_it * factor : before_it, model->parameters().Value(targets[i].name));
     }
   }
 }

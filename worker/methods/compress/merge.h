@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -16,24 +17,37 @@
 
 namespace cherry::trainer {
 
+// Called now and then by what may take many minutes for a large model.
+using SignOfLife = std::function<void()>;
+
 // The combinations of `compress.method` with this many layers. `calibration` are tokens [b, t] for the
 // methods that look at states: drop, bi, rdsc.
-std::vector<Combination> Combine(const v1::CompressConfig& compress, Transformer* source,
-                                 absl::Span<const at::Tensor> calibration);
+std::vector<Combination> Combine(
+    const v1::CompressConfig& compress, Transformer* source, absl::Span<const at::Tensor> calibration,
+    const SignOfLife& alive = [] {});
 
 // Weights of `target` from `source`: layer p by combinations[p], every visit of it with the norms of that
 // layer, all else as it is. `aligned`: the FFN units and the heads of each layer are first put in the order
 // in which they are most like those of the combination's first layer (Hungarian method on the inner products
 // of their weights), which changes nothing that a layer computes. Gains, vectors and injections are left
 // alone.
-void MergeInto(const Transformer& source, absl::Span<const Combination> combinations, bool aligned,
-               Transformer* target);
+void MergeInto(
+    const Transformer& source, absl::Span<const Combination> combinations, bool aligned, Transformer* target,
+    const SignOfLife& alive = [] {});
 
 // Gains for `rounds` rounds of each loop. identity: 1 in the first round, 0 in the others: the merged model
 // itself. flow: c / n in each of n rounds of a layer that stands for c, so that the residual stream moves as
-// far as before.
-enum class GainStart { kIdentity, kFlow };
+// far as before. lora: as flow.
+enum class GainStart { kIdentity, kFlow, kLora };
 void SetGains(GainStart start, absl::Span<const double> stands_for, int64_t rounds, Transformer* model);
+
+// What start: lora adds: visit q of the Q in the first `rounds` rounds, where it is one of a loop, becomes
+// like the source's layer ceil(q L / Q): it gets that layer's norms, and its product B A of lora_rank is the
+// nearest to what the layer's matrices differ by from those it has (Bae et al., 2024). REQUIRES: MergeInto
+// was called with the same combinations; a lora_rank.
+void SetProducts(
+    const Transformer& source, absl::Span<const Combination> combinations, bool aligned, int64_t rounds,
+    Transformer* model, const SignOfLife& alive = [] {});
 
 // From `before` rounds to `after`: identity adds rounds that do nothing yet, with the norms of the last;
 // q takes what round q * before / after had, with before / after of its gains. A round that is not run yet

@@ -59,6 +59,18 @@ TEST(HfConfigTest, ShapesComeBack) {
   }
 }
 
+TEST(HfConfigTest, ALoopsProductsComeBackAndAModelOfBeforeThemHasNone) {
+  ModelShape shape = Shape();
+  shape.schedule = "1 + 2x3 + 1";
+  shape.lora_rank = 5;
+  EXPECT_EQ(ParseHfConfig(HfConfig(shape, 256))->lora_rank, 5);
+  auto json = nlohmann::json::parse(HfConfig(shape, 256));
+  json.erase("lora_rank");
+  EXPECT_EQ(ParseHfConfig(json.dump())->lora_rank, 0);
+  json["lora_rank"] = 65;  // Keys and values have 64 rows.
+  EXPECT_TRUE(absl::IsDataLoss(ParseHfConfig(json.dump()).status()));
+}
+
 TEST(HfConfigTest, NamesWhatIsWrong) {
   EXPECT_THAT(std::string(ParseHfConfig("[]").status().message()), HasSubstr("not a JSON object"));
   EXPECT_THAT(std::string(ParseHfConfig("{\"model_type\": \"gpt2\"}").status().message()), HasSubstr("gpt2"));

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include "worker/methods/compress/align.h"
 
@@ -93,6 +94,70 @@ TEST_F(MergeTest, FlowGainsShareOutTheLayersThatALayerStandsFor) {
   SetGains(GainStart::kFlow, kTwoEach, 4, &loops);
   EXPECT_FLOAT_EQ(Get(loops, "model.layers.0.visits.1.mlp.gain.weight").item<float>(), 1.0F);        // 2 / 2
   EXPECT_FLOAT_EQ(Get(loops, "model.layers.1.visits.3.self_attn.gain.weight").item<float>(), 0.5F);  // 2 / 4
+}
+
+TEST_F(MergeTest, ProductsOfFullRankMakeEveryVisitItsLayer) {
+  ModelShape shape = kDeep;
+  shape.kv_heads = shape.heads;
+  shape.ffn_dim = 20;
+  Transformer deep(shape, {}, 3);
+  shape.layers = 2;
+  shape.schedule = "2x2";
+  shape.lora_rank = 16;
+  Transformer loops(shape, {}, 5);
+  MergeInto(deep, Means(), false, &loops);
+  SetGains(GainStart::kLora, kTwoEach, 2, &loops);
+  EXPECT_GT(Difference(loops.Hidden(Tokens()), deep.Hidden(Tokens())), 1e-3);
+  SetProducts(deep, Means(), false, 2, &loops);
+  EXPECT_LT(Difference(loops.Hidden(Tokens()), deep.Hidden(Tokens())), 1e-4);
+  // Cut short, they are the nearest, and still say more than none.
+  shape.lora_rank = 2;
+  Transformer narrow(shape, {}, 5);
+  MergeInto(deep, Means(), true, &narrow);
+  SetGains(GainStart::kLora, kTwoEach, 2, &narrow);
+  const double before = Difference(narrow.Hidden(Tokens()), deep.Hidden(Tokens()));
+  SetProducts(deep, Means(), true, 2, &narrow);
+  EXPECT_LT(Difference(narrow.Hidden(Tokens()), deep.Hidden(Tokens())), before);
+}
+
+TEST_F(MergeTest, LoopsWithProductsDecodeAsTheyRunAndGrowWithThem) {
+  ModelShape shape = Shallow("2x4");
+  shape.lora_rank = 3;
+  Transformer loops(shape, {}, 5);
+  MergeInto(source_, Means(), false, &loops);
+  SetGains(GainStart::kLora, kTwoEach, 2, &loops);
+  SetProducts(source_, Means(), false, 2, &loops);
+  loops.LimitRounds(2);
+  const at::Tensor tokens = Tokens().narrow(0, 0, 1);
+  const at::Tensor full = loops.Logits(loops.Hidden(tokens)).squeeze(0);
+  KvCache cache;
+  EXPECT_LT(Difference(loops.Decode(tokens, tokens.size(1), &cache), full), 1e-4);
+  GrowRounds(GainStart::kLora, 2, 4, &loops);
+  const auto b = [&](int round) {
+    return Get(loops, "model.layers.0.visits." + std::to_string(round) + ".mlp.up_proj.lora_b.weight");
+  };
+  EXPECT_EQ(Difference(b(0), b(1)), 0.0);
+  EXPECT_EQ(Difference(b(2), b(3)), 0.0);
+  EXPECT_GT(Difference(b(1), b(2)), 1e-6);
+}
+
+TEST_F(MergeTest, WhatMayTakeLongGivesSignsOfLife) {
+  int64_t signs = 0;
+  const auto alive = [&signs] { ++signs; };
+  const auto since = [&signs] { return std::exchange(signs, 0); };
+  v1::CompressConfig compress;
+  compress.set_layers(2);
+  compress.set_method(v1::CompressConfig::RDSC);
+  const std::vector<at::Tensor> calibration = {Tokens()};
+  const std::vector<Combination> combinations = Combine(compress, &source_, calibration, alive);
+  EXPECT_GE(since(), 1);  // For every candidate.
+  ModelShape shape = Shallow("2x3");
+  shape.lora_rank = 2;
+  Transformer loops(shape, {}, 5);
+  MergeInto(source_, combinations, true, &loops, alive);
+  EXPECT_EQ(since(), 2);  // For every layer.
+  SetProducts(source_, combinations, true, 2, &loops, alive);
+  EXPECT_EQ(since(), 4);  // For every visit.
 }
 
 TEST_F(MergeTest, LimitedRoundsAreNotRun) {

@@ -29,11 +29,21 @@ TEST_F(CompressRunTest, StoppedAnywhereItEndsWithTheSameBytes) {
   }
 }
 
+TEST_F(CompressRunTest, LoopsThatStartWithTheDeepLayersProductsAlsoEndWithTheSameBytes) {
+  const v1::JobSpec spec = workspace_.CompressSpec(18, v1::UnrollConfig::LORA);
+  ExpectSameShards(Run(spec, 2), RunStoppedAt(spec, 3, 7));
+}
+
 TEST_F(CompressRunTest, TwoRanksTrainAsOneDoes) {
-  const v1::JobSpec spec = workspace_.CompressSpec(18);
-  const AttemptResult one = Run(spec, 2, 1);
-  const AttemptResult two = Run(spec, 3, 2);
-  ExpectSameLosses(one, two, 18);
+  int64_t epoch = 2;
+  for (const v1::UnrollConfig::Start start : {v1::UnrollConfig::LOWEST, v1::UnrollConfig::LORA}) {
+    SCOPED_TRACE(v1::UnrollConfig::Start_Name(start));
+    const v1::JobSpec spec = workspace_.CompressSpec(18, start);
+    const AttemptResult one = Run(spec, epoch, 1);
+    const AttemptResult two = Run(spec, epoch + 1, 2);
+    ExpectSameLosses(one, two, 18);
+    epoch += 2;
+  }
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class Workspace {
   // A resolved spec of selective training from such a model.
   v1::JobSpec SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) const;
   // A resolved spec that makes one layer of the two, and loops over it four times in the end.
-  v1::JobSpec CompressSpec(int64_t steps) const;
+  v1::JobSpec CompressSpec(int64_t steps, v1::UnrollConfig::Start start = v1::UnrollConfig::LOWEST) const;
   // A resolved spec that makes two such models the experts of one, balanced without a loss, with a chain of
   // two.
   v1::JobSpec FuseSpec(int64_t steps) const;

@@ -138,7 +138,7 @@ v1::JobSpec Workspace::SgtSpec(int64_t steps, v1::SgtConfig::Selector selector) 
   return Resolved(spec, std::move(context));
 }
 
-v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
+v1::JobSpec Workspace::CompressSpec(int64_t steps, v1::UnrollConfig::Start start) const {
   const v1::JobSpec base = Spec(steps);
   v1::JobSpec spec = base;
   spec.set_kind(v1::JobSpec::COMPRESS);
@@ -147,6 +147,7 @@ v1::JobSpec Workspace::CompressSpec(int64_t steps) const {
   spec.mutable_from()->set_job("ko-base");
   spec.mutable_compress()->set_layers(1);
   spec.mutable_compress()->mutable_unroll()->set_schedule("1x4");
+  spec.mutable_compress()->mutable_unroll()->set_start(start);
   for (const int rounds : {1, 2, 4}) {
     spec.mutable_compress()->mutable_unroll()->add_growth(rounds);
   }
