@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/model_plan.h"
 #include "common/spec_checks.h"
@@ -27,6 +29,10 @@ std::string ShapeText(const v1::ModelConfig& model) {
   config.clear_token_chain();
   config.clear_init_std();
   return config.SerializeAsString();
+}
+
+std::string RoutingName(const FuseConfig& fuse) {
+  return absl::AsciiStrToLower(FuseConfig::Routing_Name(fuse.routing()));
 }
 
 std::string Describe(const v1::ModelConfig& model) {
@@ -61,18 +67,25 @@ absl::Status CheckAlike(const std::vector<InputSource>& experts, const v1::JobSp
 }
 
 // Averaging what experts share means something where they have departed from the same weights.
-absl::Status CheckAncestor(const std::vector<InputSource>& experts) {
+absl::Status CheckAverages(const std::vector<InputSource>& experts, absl::string_view routing) {
+  if (experts[0].model.lora_rank() != 0) {
+    return InvalidField(
+        "MODEL_MISMATCH", ExpertField(0),
+        absl::StrCat(ExpertField(0), ": its loops have low-rank products (lora_rank ",
+                     experts[0].model.lora_rank(), "), and routing: ", routing, " averages none"),
+        "use routing: token, or fuse models that were compressed without lora_rank");
+  }
   std::set<std::string> common = experts[0].lineage;
   for (size_t i = 1; i < experts.size(); ++i) {
     std::set<std::string> both;
     std::set_intersection(common.begin(), common.end(), experts[i].lineage.begin(), experts[i].lineage.end(),
                           std::inserter(both, both.begin()));
     if (both.empty()) {
-      return InvalidField("EXPERTS_UNRELATED", ExpertField(i),
-                          absl::StrCat(ExpertField(i),
-                                       ": has no ancestor in common with those before it, and "
-                                       "routing: ffn averages their attention"),
-                          "train them from one job (from:), or use routing: token");
+      return InvalidField(
+          "EXPERTS_UNRELATED", ExpertField(i),
+          absl::StrCat(ExpertField(i), ": has no ancestor in common with those before it, and routing: ",
+                       routing, " averages their attention"),
+          "train them from one job (from:), or use routing: token");
     }
     common = std::move(both);
   }
@@ -93,6 +106,36 @@ absl::Status CheckCentroid(const std::vector<InputSource>& experts, const v1::Jo
   return absl::OkStatus();
 }
 
+absl::Status CheckSoup(const FuseConfig& fuse) {
+  for (const auto& [field, given] : {std::pair<const char*, bool>{"top_k", fuse.has_top_k()},
+                                     {"balance", fuse.balance() != FuseConfig::LOSS_FREE},
+                                     {"balance_rate", fuse.has_balance_rate()},
+                                     {"router_start", fuse.router_start() != FuseConfig::NORMAL}}) {
+    if (given) {
+      return InvalidField(
+          "FIELD_NOT_ALLOWED", absl::StrCat("fuse.", field),
+          absl::StrCat("fuse.", field, ": routing: soup makes one model of all, without a router"),
+          "leave it out, or use routing: ffn or token");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResolveRouters(const std::vector<InputSource>& experts, v1::JobSpec* spec) {
+  FuseConfig* const fuse = spec->mutable_fuse();
+  const auto count = static_cast<int32_t>(experts.size());
+  if (!fuse->has_top_k()) fuse->set_top_k(std::min(2, count));
+  if (!fuse->has_balance_rate()) fuse->set_balance_rate(UsualBalanceRate(fuse->balance()));
+  RETURN_IF_ERROR(CheckInteger("fuse.top_k", fuse->top_k(), 1, count));
+  RETURN_IF_ERROR(CheckReal("fuse.balance_rate", fuse->balance_rate(), 0.0, 10.0));
+  if (fuse->router_start() == FuseConfig::ZERO && fuse->routing() != FuseConfig::TOKEN) {
+    return InvalidField("FIELD_NOT_ALLOWED", "fuse.router_start",
+                        "fuse.router_start: zero would send every token to the same FFNs",
+                        "use normal or centroid, or routing: token");
+  }
+  return fuse->router_start() == FuseConfig::CENTROID ? CheckCentroid(experts, *spec) : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ResolveFuse(const SpecContext& context, v1::JobSpec* spec) {
@@ -107,25 +150,22 @@ absl::Status ResolveFuse(const SpecContext& context, v1::JobSpec* spec) {
         absl::StrCat("prepare it with `--tokenizer ", experts[0].data->name(), "`"));
   }
   FuseConfig* const fuse = spec->mutable_fuse();
-  if (fuse->routing() == FuseConfig::FFN) {
-    RETURN_IF_ERROR(CheckAncestor(experts));
-  }
-  const auto count = static_cast<int32_t>(experts.size());
-  if (!fuse->has_top_k()) fuse->set_top_k(std::min(2, count));
-  if (!fuse->has_balance_rate()) fuse->set_balance_rate(UsualBalanceRate(fuse->balance()));
-  RETURN_IF_ERROR(CheckInteger("fuse.top_k", fuse->top_k(), 1, count));
-  RETURN_IF_ERROR(CheckReal("fuse.balance_rate", fuse->balance_rate(), 0.0, 10.0));
-  if (fuse->router_start() == FuseConfig::CENTROID) {
-    RETURN_IF_ERROR(CheckCentroid(experts, *spec));
+  if (fuse->routing() != FuseConfig::TOKEN) {
+    RETURN_IF_ERROR(CheckAverages(experts, RoutingName(*fuse)));
   }
   v1::ModelConfig model = experts[0].model;
   model.clear_preset();
   model.clear_token_chain();
-  model.set_experts(count);
-  model.set_top_k(fuse->top_k());
-  model.set_routing(fuse->routing());
-  model.set_balance(fuse->balance());
-  model.set_balance_rate(fuse->balance_rate());
+  if (fuse->routing() == FuseConfig::SOUP) {
+    RETURN_IF_ERROR(CheckSoup(*fuse));
+  } else {
+    RETURN_IF_ERROR(ResolveRouters(experts, spec));
+    model.set_experts(static_cast<int32_t>(experts.size()));
+    model.set_top_k(fuse->top_k());
+    model.set_routing(fuse->routing());
+    model.set_balance(fuse->balance());
+    model.set_balance_rate(fuse->balance_rate());
+  }
   ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(model, context.train.front()->vocab()));
   *spec->mutable_model() = ToConfig(shape);
   return absl::OkStatus();

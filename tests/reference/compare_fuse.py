@@ -19,6 +19,8 @@ CASES = {
     "loops": {"schedule": "1 + 1x3 + 1", "balance": "switch"},
     "token_two": {"routing": "token"},
     "token_top1": {"routing": "token", "experts": 3, "top_k": 1, "balance": "switch", "start": "centroid"},
+    "token_zero": {"routing": "token", "start": "zero", "balance": "none"},
+    "soup": {"routing": "soup", "experts": 3, "schedule": "1 + 1x3 + 1", "depth": 1},
     "chain": {"depth": 2},
     "chain_forward": {"depth": 2, "curriculum": "forward", "weight": 0.5},
     "shared_head": {"depth": 2, "form": "shared_head", "weight": 0.5},
@@ -33,8 +35,9 @@ class Case:
         self.experts = options.get("experts", 2)
         self.top_k = options.get("top_k", 2)
         self.token = options.get("routing") == "token"
+        self.soup = options.get("routing") == "soup"
+        self.start = options.get("start", "normal")
         self.balance = options.get("balance", "loss_free")
-        self.centroid = options.get("start") == "centroid"
         self.order = visits(options.get("schedule", ""), EXPERT.layers)
         self.depth = options.get("depth", 0)
         self.chain = options.get("form", "chain") == "chain"
@@ -192,7 +195,9 @@ def fused(case, experts, ours):
             start[name] = sum(e[name].double() for e in experts).div(case.experts).float()
         elif name.endswith("load_bias.weight"):
             start[name] = torch.zeros(case.experts)
-    if case.centroid:
+    if case.start == "zero":
+        start["gate.weight"] = torch.zeros(case.experts, EXPERT.dim)
+    if case.start == "centroid":
         for i in range(case.experts):
             texts = [batch(500 + n + 100 * i) for n in range(CENTRE)]
             if case.token:
@@ -212,7 +217,7 @@ def fused(case, experts, ours):
 def check_random_start(case, ours, report):
     for name, tensor in ours.items():
         if name == "gate.weight" or name.endswith("mlp.gate.weight") or name.endswith("token_chain.join.weight"):
-            if not case.centroid or "token_chain" in name:
+            if case.start == "normal" or "token_chain" in name:
                 bound = 4 / math.sqrt(2 * tensor.numel())
                 report.bound(f"{name}: standard deviation by 0.02, less 1", abs(tensor.std().item() / 0.02 - 1), bound)
 
@@ -230,6 +235,9 @@ def check_step(case, data, step, of, report):
         theirs = weight.grad if weight.grad is not None else torch.zeros_like(weight)
         worst = max(worst, relative(ours, theirs) if theirs.norm() > 1e-4 else (ours - theirs).norm().item())
     report.bound(f"step {step}: gradients, largest relative difference", worst, 5 * GRADIENT_BOUND)
+    if case.soup:
+        report.bound(f"step {step}: loads of a model without experts", len(notes.loads), 0)
+        return
     loads = torch.stack(notes.loads)
     report.bound(f"step {step}: loads that differ", (loads.flatten() - data[f"{at}loads"]).abs().sum().item(), 0)
     report.bound(f"step {step}: entropy", abs(sum(notes.entropy) / len(notes.entropy) - data[f"{at}entropy"].item()), 1e-5)
@@ -272,6 +280,8 @@ def check(options, data, report):
 
     ours = of("start.")
     start = fused(case, [of(f"expert{i}.") for i in range(case.experts)], of("start."))
+    report.bound("a soup is as large as one of its experts, but for its chain",
+                 sum("token_chain" not in name for name in ours) - len(of("expert0.")) if case.soup else 0, 0)
     report.bound("start weights, largest difference", max((start[k] - ours[k]).abs().max().item() for k in ours), 1e-5)
     check_random_start(case, ours, report)
     previous = ours

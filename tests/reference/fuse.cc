@@ -85,8 +85,10 @@ void AddStep(int64_t step, Recipe* recipe, AdamW* optimizer, TensorList* out) {
   optimizer->Step(kRate, 1.0 / counts.supervised);
   const Routing routing = model.TakeRouting();
   model.Settle(routing);
-  out->Add(prefix + "loads", at::tensor(routing.loads, at::kDouble));
-  out->AddNumber(prefix + "entropy", routing.entropy / routing.tokens);
+  if (!routing.loads.empty()) {
+    out->Add(prefix + "loads", at::tensor(routing.loads, at::kDouble));
+    out->AddNumber(prefix + "entropy", routing.entropy / routing.tokens);
+  }
   AddWeights(prefix + "after.", model.parameters(), out);
 }
 
@@ -94,7 +96,7 @@ absl::Status Export(const v1::JobSpec& spec, const ModelShape& expert, const Mod
                     TensorList* out) {
   const std::unique_ptr<Recipe> recipe = MakeFuseRecipe(spec, shape, at::kCPU);
   Experts inputs(expert);
-  for (int64_t i = 0; i < shape.experts; ++i) {
+  for (int i = 0; i < spec.experts_size(); ++i) {
     ASSIGN_OR_RETURN(const auto model, inputs.LoadModel(absl::StrCat("experts[", i, "]")));
     AddWeights(absl::StrCat("expert", i, "."), model->parameters(), out);
   }
@@ -172,9 +174,14 @@ int main(int argc, char** argv) {
   multi_token->set_weight(weight);
   const cherry::ModelShape expert = cherry::trainer::ExpertOf(schedule);
   cherry::ModelShape shape = expert;
-  shape.experts = experts;
-  shape.top_k = top_k;
-  shape.routing = parsed_routing;
+  for (int i = 0; i < experts; ++i) {
+    spec.add_experts();
+  }
+  if (parsed_routing != FuseConfig::SOUP) {
+    shape.experts = experts;
+    shape.top_k = top_k;
+    shape.routing = parsed_routing;
+  }
   shape.balance = parsed_balance;
   shape.balance_rate = rate;
   shape.token_chain = depth > 0 && parsed_form == MultiTokenConfig::CHAIN;

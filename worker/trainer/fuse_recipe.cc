@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/parameter_names.h"
 #include "common/status.h"
 #include "worker/methods/fuse/fuse.h"
 #include "worker/trainer/language_recipe.h"
@@ -19,7 +20,9 @@ double Rounding(at::ScalarType compute) { return compute == at::kFloat ? 1e-5 : 
 class FuseRecipe final : public LanguageRecipe {
  public:
   FuseRecipe(const v1::JobSpec& spec, const ModelShape& shape, at::Device device)
-      : LanguageRecipe(spec, shape, OptionsOf(spec.train(), device)), fuse_(spec.fuse()) {}
+      : LanguageRecipe(spec, shape, OptionsOf(spec.train(), device)),
+        fuse_(spec.fuse()),
+        count_(spec.experts_size()) {}
 
   bool measures_from_origin() const override { return true; }
   absl::Status Prepare(InputModels* inputs) override;
@@ -30,6 +33,7 @@ class FuseRecipe final : public LanguageRecipe {
   absl::Status Centre(absl::Span<Transformer* const> experts, InputModels* inputs);
 
   const v1::FuseConfig fuse_;
+  const int count_;  // Of the models that are fused.
 };
 
 void FuseRecipe::FuseInto(absl::Span<Transformer* const> experts) {
@@ -43,7 +47,7 @@ void FuseRecipe::FuseInto(absl::Span<Transformer* const> experts) {
 absl::Status FuseRecipe::Prepare(InputModels* inputs) {
   std::vector<std::unique_ptr<Transformer>> loaded;
   std::vector<Transformer*> experts;
-  for (int64_t i = 0; i < model().shape().experts; ++i) {
+  for (int i = 0; i < count_; ++i) {
     ASSIGN_OR_RETURN(std::unique_ptr<Transformer> expert, inputs->Load(absl::StrCat("experts[", i, "]")));
     experts.push_back(expert.get());
     loaded.push_back(std::move(expert));
@@ -51,14 +55,18 @@ absl::Status FuseRecipe::Prepare(InputModels* inputs) {
   ASSIGN_OR_RETURN(const Batch batch, inputs->Calibration(0));
   RETURN_IF_ERROR(CheckIdentical(experts.front(), batch));
   FuseInto(experts);
+  if (fuse_.router_start() == v1::FuseConfig::ZERO) {
+    const at::NoGradGuard no_gradient;
+    model().parameters().Value(kGateName).zero_();
+  }
   return fuse_.router_start() == v1::FuseConfig::CENTROID ? Centre(experts, inputs) : absl::OkStatus();
 }
 
-// A mixture of one model with itself must say what that model says: else what is trained from here on would
+// A fusion of one model with itself must say what that model says: else what is trained from here on would
 // not be what its lineage says.
 absl::Status FuseRecipe::CheckIdentical(Transformer* expert, const Batch& batch) {
   const at::NoGradGuard no_gradient;
-  const std::vector<Transformer*> alike(static_cast<size_t>(model().shape().experts), expert);
+  const std::vector<Transformer*> alike(static_cast<size_t>(count_), expert);
   FuseInto(alike);
   KvCache cache;
   const at::Tensor text = batch.tokens.narrow(0, 0, 1);
@@ -70,7 +78,7 @@ absl::Status FuseRecipe::CheckIdentical(Transformer* expert, const Batch& batch)
   }
   return Error(
       absl::StatusCode::kInternal, "LINEAGE_BROKEN", "experts",
-      absl::StrCat("experts: a mixture of ", alike.size(), " copies of the first one differs from it by ",
+      absl::StrCat("experts: a fusion of ", alike.size(), " copies of the first one differs from it by ",
                    difference, " in relative norm before the first step"),
       "train with train.dtype: fp32, or report this with the job's spec");
 }

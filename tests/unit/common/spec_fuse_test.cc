@@ -83,6 +83,23 @@ TEST_F(FuseSpecTest, MakesAMixtureOfItsExperts) {
   EXPECT_EQ(one.parameters() - one.active_parameters(), 4 * 3 * 128 * 384);
 }
 
+TEST_F(FuseSpecTest, ASoupIsOneModelOfTheirShape) {
+  spec_.mutable_fuse()->set_routing(v1::FuseConfig::SOUP);
+  const auto resolved = Resolve();
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->model().SerializeAsString(), context_.inputs[0].model.SerializeAsString());
+  ExpectRefused([&] { spec_.mutable_fuse()->set_top_k(1); }, "fuse.top_k", "soup");
+  ExpectRefused([&] { spec_.mutable_fuse()->set_balance(v1::FuseConfig::SWITCH); }, "fuse.balance", "soup");
+  ExpectRefused([&] { spec_.mutable_fuse()->set_balance_rate(0.1); }, "fuse.balance_rate", "soup");
+  ExpectRefused([&] { spec_.mutable_fuse()->set_router_start(v1::FuseConfig::CENTROID); },
+                "fuse.router_start", "soup");
+  ExpectRefused([&] { context_.inputs[1].lineage = {"b", "other"}; }, "experts[1]", "no ancestor in common");
+  v1::ModelConfig model = *PresetConfig("tiny");
+  model.set_experts(2);
+  model.set_routing(v1::FuseConfig::SOUP);
+  EXPECT_EQ(InfoOf(ResolveModel(model, 2048).status()).field(), "model.routing");
+}
+
 TEST_F(FuseSpecTest, PresetsOfMixturesHaveTheSizesOfTheirNames) {
   for (const auto& [name, parameters] :
        {std::pair{"cherry-1.8b", 1.82e9}, std::pair{"cherry-moee-743m", 743e6}}) {
@@ -107,6 +124,14 @@ TEST_F(FuseSpecTest, RefusesExpertsThatDoNotGoTogether) {
         context_.inputs[1].data = &other;
       },
       "data.train", "another tokenizer than the experts' data");
+  ExpectRefused(
+      [&] {
+        for (InputSource& input : context_.inputs) {
+          input.model.set_schedule("1 + 3x2");
+          input.model.set_lora_rank(4);
+        }
+      },
+      "experts[0]", "low-rank products");
   context_.inputs[1].lineage = {"b", "other"};
   spec_.mutable_fuse()->set_routing(v1::FuseConfig::TOKEN);
   EXPECT_TRUE(Resolve().ok()) << "whole models need no common ancestor";
@@ -116,6 +141,8 @@ TEST_F(FuseSpecTest, RefusesWithFieldAndRemedy) {
   ExpectRefused([&] { spec_.mutable_fuse()->set_top_k(3); }, "fuse.top_k", "3 is not in");
   ExpectRefused([&] { spec_.mutable_fuse()->set_top_k(0); }, "fuse.top_k", "0 is not in");
   ExpectRefused([&] { spec_.mutable_fuse()->set_balance_rate(-1); }, "fuse.balance_rate", "-1");
+  ExpectRefused([&] { spec_.mutable_fuse()->set_router_start(v1::FuseConfig::ZERO); }, "fuse.router_start",
+                "the same FFNs");
   ExpectRefused([&] { spec_.mutable_model()->set_layers(2); }, "model", "follows from");
   ExpectRefused([&] { spec_.mutable_from()->set_job("a"); }, "from", "has no such section");
   ExpectRefused([&] { spec_.mutable_train()->set_activation_checkpoint(v1::TrainConfig::FULL); },

@@ -26,8 +26,9 @@ at::Tensor Unit(const at::Tensor& sum) { return sum / sum.norm().clamp_min(1e-12
 
 void FuseFfns(absl::Span<Transformer* const> experts, Transformer* target) {
   const at::NoGradGuard no_gradient;
+  const size_t apart = target->shape().routes_ffn() ? experts.size() : 0;
   for (const Visit& visit : VisitsOf(target->shape())) {
-    for (size_t i = 0; visit.round == 0 && i < experts.size(); ++i) {
+    for (size_t i = 0; visit.round == 0 && i < apart; ++i) {
       for (const char* part : {"gate_proj", "up_proj", "down_proj"}) {
         target->parameters()
             .Value(ExpertName(visit.layer, static_cast<int64_t>(i), part))
