@@ -236,6 +236,47 @@ INSTANTIATE_TEST_SUITE_P(Kinds, MethodKillTest,
                          ::testing::Values(v1::JobSpec::SGT, v1::JobSpec::COMPRESS, v1::JobSpec::FUSE),
                          [](const auto& info) { return KindName(info.param); });
 
+// One checkpoint many times over, so that there is a middle.
+class EvaluateKillTest : public ClusterTest {
+ protected:
+  v1::JobSpec Of(const std::string& name) {
+    v1::JobSpec spec;
+    spec.set_kind(v1::JobSpec::EVALUATE);
+    spec.set_name(name);
+    spec.mutable_resources()->mutable_ranks()->set_min(kRanks);
+    spec.mutable_resources()->mutable_ranks()->set_max(kRanks);
+    spec.mutable_evaluate()->mutable_baseline()->set_job("undisturbed");
+    for (int i = 0; i < 60; ++i) {
+      spec.mutable_evaluate()->add_models()->set_job("undisturbed");
+    }
+    return spec;
+  }
+
+  // What it found, but for how long that took.
+  std::string Found(const std::string& name) {
+    const auto job = cluster_->Await(name, Ended, kJobTimeout);
+    EXPECT_TRUE(job.ok() && Succeeded(*job)) << job.status() << (job.ok() ? job->ShortDebugString() : "");
+    v1::Evaluation evaluation = job.ok() ? job->evaluation() : v1::Evaluation();
+    EXPECT_EQ(evaluation.models_size(), 60);
+    for (auto* models : {evaluation.mutable_models(), evaluation.mutable_baselines()}) {
+      for (v1::Evaluation::Model& model : *models) {
+        model.clear_tokens_per_second();
+      }
+    }
+    return evaluation.DebugString();
+  }
+};
+
+TEST_F(EvaluateKillTest, KilledInTheMiddleItFindsTheSame) {
+  ASSERT_TRUE(cluster_->Submit(Of("evaluate-whole")).ok());
+  ASSERT_TRUE(cluster_->Submit(Of("evaluate-killed")).ok());
+  const std::string whole = Found("evaluate-whole");
+  AwaitStep("evaluate-killed", 2);
+  ASSERT_TRUE(cluster_->KillTrainer());
+  EXPECT_EQ(Found("evaluate-killed"), whole);
+  EXPECT_GE(cluster_->Get("evaluate-killed")->attempts_size(), 2);
+}
+
 using DescribeTest = ClusterTest;
 
 TEST_F(DescribeTest, TellsTheAttemptsAndTheirCauses) {
