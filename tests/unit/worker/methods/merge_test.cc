@@ -49,6 +49,19 @@ class MergeTest : public ::testing::Test {
       }
     }
   }
+
+  // Layer 1 becomes layer 0 with its units and key heads in another order: it computes the same.
+  void MakeLayerOneAReorderedLayerZero() {
+    const std::vector<int64_t> units = {5, 3, 11, 0, 7, 1, 10, 2, 9, 4, 8, 6};
+    const LayerOrder order = {units, {1, 0}};
+    for (const char* part : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                             "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      const std::string suffix = std::string(".") + part + ".weight";
+      Get(source_, "model.layers.1" + suffix)
+          .copy_(Reordered(Get(source_, "model.layers.0" + suffix), part, kDeep, order));
+    }
+  }
+
   const at::NoGradGuard no_gradient_;
   Transformer source_;
 };
@@ -110,14 +123,20 @@ TEST_F(MergeTest, ProductsOfFullRankMakeEveryVisitItsLayer) {
   EXPECT_GT(Difference(loops.Hidden(Tokens()), deep.Hidden(Tokens())), 1e-3);
   SetProducts(deep, Means(), false, 2, &loops);
   EXPECT_LT(Difference(loops.Hidden(Tokens()), deep.Hidden(Tokens())), 1e-4);
-  // Cut short, they are the nearest, and still say more than none.
-  shape.lora_rank = 2;
-  Transformer narrow(shape, {}, 5);
-  MergeInto(deep, Means(), true, &narrow);
-  SetGains(GainStart::kLora, kTwoEach, 2, &narrow);
-  const double before = Difference(narrow.Hidden(Tokens()), deep.Hidden(Tokens()));
-  SetProducts(deep, Means(), true, 2, &narrow);
-  EXPECT_LT(Difference(narrow.Hidden(Tokens()), deep.Hidden(Tokens())), before);
+}
+
+TEST_F(MergeTest, ProductsDoNotSayWhatAlignmentHasSaid) {
+  MakeLayerOneAReorderedLayerZero();
+  for (const bool aligned : {false, true}) {
+    ModelShape shape = Shallow("1x2 + 1x2");
+    shape.lora_rank = 4;
+    Transformer loops(shape, {}, 5);
+    MergeInto(source_, Means(), aligned, &loops);
+    SetProducts(source_, Means(), aligned, 2, &loops);
+    const at::Tensor product = at::matmul(Get(loops, "model.layers.0.visits.1.mlp.down_proj.lora_b.weight"),
+                                          Get(loops, "model.layers.0.visits.1.mlp.down_proj.lora_a.weight"));
+    EXPECT_EQ(product.abs().max().item<double>() < 1e-6, aligned);
+  }
 }
 
 TEST_F(MergeTest, LoopsWithProductsDecodeAsTheyRunAndGrowWithThem) {
@@ -240,15 +259,7 @@ TEST_F(MergeTest, DecodingTokenByTokenGivesTheLogitsOfAFullForward) {
 }
 
 TEST_F(MergeTest, AlignmentUndoesAPermutationOfUnitsAndHeads) {
-  // Layer 1 becomes layer 0 with its units and key heads in another order: it computes the same.
-  const std::vector<int64_t> units = {5, 3, 11, 0, 7, 1, 10, 2, 9, 4, 8, 6};
-  const LayerOrder order = {units, {1, 0}};
-  for (const char* part : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                           "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
-    const std::string suffix = std::string(".") + part + ".weight";
-    Get(source_, "model.layers.1" + suffix)
-        .copy_(Reordered(Get(source_, "model.layers.0" + suffix), part, kDeep, order));
-  }
+  MakeLayerOneAReorderedLayerZero();
   Transformer plain(Shallow(""), {}, 4), aligned(Shallow(""), {}, 4);
   MergeInto(source_, Means(), false, &plain);
   MergeInto(source_, Means(), true, &aligned);
