@@ -58,15 +58,16 @@ absl::Status CheckLora(const ModelShape& shape) {
   const std::string field = "model.lora_rank";
   RETURN_IF_ERROR(CheckRange(field, shape.lora_rank, 1, shape.most_lora_rank()));
   const std::string given = absl::StrCat(field, ": ", shape.lora_rank);
-  if (shape.schedule.find('x') == std::string::npos) {
+  const std::vector<Visit> visits = VisitsOf(shape);
+  if (std::none_of(visits.begin(), visits.end(), [](const Visit& visit) { return visit.loop >= 0; })) {
     return InvalidField("FIELD_NOT_ALLOWED", field,
                         absl::StrCat(given, " belongs to the visits of loops, and there are none"),
-                        "give a schedule with a loop, e.g. 1 + 4x8 + 1, or leave it out");
+                        "give model.schedule a loop, e.g. 1 + 4x8 + 1, or give 0");
   }
   if (shape.routes_ffn()) {
     return InvalidField("FIELD_NOT_ALLOWED", field,
                         absl::StrCat(given, " is not possible with experts that are FFNs"),
-                        "use routing: token, or leave it out");
+                        "use model.routing: token, or give 0");
   }
   return absl::OkStatus();
 }
@@ -87,16 +88,9 @@ absl::Status CheckShape(const ModelShape& shape) {
                         "RoPE turns pairs of channels: make model.dim / model.heads even");
   }
   if (shape.experts != 0) {
-    if (shape.routing == v1::FuseConfig::SOUP) {
-      return InvalidField("FIELD_NOT_ALLOWED", "model.routing", "model.routing: a soup has no experts",
-                          "use ffn or token, or leave model.experts out");
-    }
     RETURN_IF_ERROR(CheckRange("model.experts", shape.experts, 2, 64));
     RETURN_IF_ERROR(CheckRange("model.top_k", shape.top_k, 1, shape.experts));
     RETURN_IF_ERROR(CheckReal("model.balance_rate", shape.balance_rate, 0.0, 10.0));
-  }
-  if (shape.lora_rank != 0) {
-    RETURN_IF_ERROR(CheckLora(shape));
   }
   for (const auto& [field, value] : {std::pair<const char*, double>{"model.rope_theta", shape.rope_theta},
                                      {"model.norm_eps", shape.norm_eps},
@@ -273,6 +267,10 @@ absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t da
   shape.serveable = config.serveable();
   shape.lora_rank = config.lora_rank();
   shape.experts = config.experts();
+  if (config.routing() == v1::FuseConfig::SOUP) {
+    return InvalidField("FIELD_NOT_ALLOWED", "model.routing", "model.routing: a soup is no mixture",
+                        "use ffn or token, or leave it out");
+  }
   if (shape.experts != 0) {
     constexpr int64_t kUsualTopK = 2;
     shape.top_k = config.has_top_k() ? config.top_k() : kUsualTopK;
@@ -285,6 +283,9 @@ absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t da
   RETURN_IF_ERROR(CheckVocabulary(shape, dataset_vocab));
   RETURN_IF_ERROR(CheckShape(shape));
   RETURN_IF_ERROR(ParseSchedule(shape.schedule, shape.layers).status());
+  if (shape.lora_rank != 0) {
+    RETURN_IF_ERROR(CheckLora(shape));
+  }
   return shape;
 }
 

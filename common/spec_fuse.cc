@@ -124,14 +124,23 @@ absl::Status CheckSoup(const FuseConfig& fuse) {
 absl::Status ResolveRouters(const std::vector<InputSource>& experts, v1::JobSpec* spec) {
   FuseConfig* const fuse = spec->mutable_fuse();
   const auto count = static_cast<int32_t>(experts.size());
-  if (!fuse->has_top_k()) fuse->set_top_k(std::min(2, count));
+  const bool zero = fuse->router_start() == FuseConfig::ZERO;
+  if (!fuse->has_top_k()) fuse->set_top_k(zero ? count : std::min(2, count));
   if (!fuse->has_balance_rate()) fuse->set_balance_rate(UsualBalanceRate(fuse->balance()));
   RETURN_IF_ERROR(CheckInteger("fuse.top_k", fuse->top_k(), 1, count));
   RETURN_IF_ERROR(CheckReal("fuse.balance_rate", fuse->balance_rate(), 0.0, 10.0));
-  if (fuse->router_start() == FuseConfig::ZERO && fuse->routing() != FuseConfig::TOKEN) {
+  if (zero && fuse->routing() != FuseConfig::TOKEN) {
     return InvalidField("FIELD_NOT_ALLOWED", "fuse.router_start",
                         "fuse.router_start: zero would send every token to the same FFNs",
                         "use normal or centroid, or routing: token");
+  }
+  if (zero && fuse->top_k() != count) {
+    return InvalidField(
+        "OUT_OF_RANGE", "fuse.top_k",
+        absl::StrCat("fuse.top_k: ", fuse->top_k(), " of ", count,
+                     ": with router_start: zero all models are equally good, and it is the average "
+                     "of all that is meant"),
+        absl::StrCat("leave it out, or give ", count));
   }
   return fuse->router_start() == FuseConfig::CENTROID ? CheckCentroid(experts, *spec) : absl::OkStatus();
 }

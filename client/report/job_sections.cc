@@ -64,10 +64,19 @@ std::string MethodText(const v1::JobSpec& spec) {
                         absl::AsciiStrToLower(v1::CompressConfig::Method_Name(compress.method())));
     if (!compress.unroll().schedule().empty()) {
       absl::StrAppend(&text, ", ", compress.unroll().schedule());
+      if (compress.unroll().start() != v1::UnrollConfig::LOWEST) {
+        absl::StrAppend(&text, " from ",
+                        absl::AsciiStrToLower(v1::UnrollConfig::Start_Name(compress.unroll().start())));
+      }
+      if (compress.unroll().lora_rank() > 0) {
+        absl::StrAppend(&text, ", rank ", compress.unroll().lora_rank());
+      }
     }
   } else if (spec.kind() == v1::JobSpec::FUSE) {
-    text = absl::StrCat(spec.experts_size(), " experts, ",
-                        absl::AsciiStrToLower(v1::FuseConfig::Routing_Name(spec.fuse().routing())));
+    text = spec.fuse().routing() == v1::FuseConfig::SOUP
+               ? absl::StrCat("soup of ", spec.experts_size())
+               : absl::StrCat(spec.experts_size(), " experts, ",
+                              absl::AsciiStrToLower(v1::FuseConfig::Routing_Name(spec.fuse().routing())));
   }
   return text;
 }

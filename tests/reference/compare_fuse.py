@@ -19,7 +19,7 @@ CASES = {
     "loops": {"schedule": "1 + 1x3 + 1", "balance": "switch"},
     "token_two": {"routing": "token"},
     "token_top1": {"routing": "token", "experts": 3, "top_k": 1, "balance": "switch", "start": "centroid"},
-    "token_zero": {"routing": "token", "start": "zero", "balance": "none"},
+    "token_zero": {"routing": "token", "start": "zero", "balance": "none", "experts": 3, "top_k": 3},
     "soup": {"routing": "soup", "experts": 3, "schedule": "1 + 1x3 + 1", "depth": 1},
     "chain": {"depth": 2},
     "chain_forward": {"depth": 2, "curriculum": "forward", "weight": 0.5},

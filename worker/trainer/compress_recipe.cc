@@ -69,9 +69,8 @@ class CompressRecipe final : public Recipe {
   double Loss(absl::Span<const Batch> batches);
   // `merged`: all weights as MergeInto has left them.
   void Start(GainStart start, absl::Span<const Combination> combinations, const at::Tensor& merged);
-  absl::StatusOr<GainStart> LowestStart(absl::Span<const Combination> combinations,
-                                        absl::Span<const Batch> calibration, const at::Tensor& merged,
-                                        InputModels* inputs);
+  absl::Status StartLowest(absl::Span<const Combination> combinations, absl::Span<const Batch> calibration,
+                           const at::Tensor& merged, InputModels* inputs);
   int64_t RoundsAt(int64_t step) const;
   at::Tensor StateDistance(const std::vector<at::Tensor>& states, const std::vector<at::Tensor>& teacher,
                            const at::Tensor& counted) const;
@@ -108,17 +107,16 @@ absl::Status CompressRecipe::StartLoops(absl::Span<const Combination> combinatio
                                         absl::Span<const Batch> calibration, InputModels* inputs) {
   RETURN_IF_ERROR(CheckIdentity(combinations, calibration.front()));
   const at::Tensor merged = model_.parameters().values().clone();
-  GainStart start = StartOf(compress_.unroll().start());
   if (compress_.unroll().start() == v1::UnrollConfig::LOWEST) {
-    ASSIGN_OR_RETURN(start, LowestStart(combinations, calibration, merged, inputs));
+    return StartLowest(combinations, calibration, merged, inputs);
   }
-  Start(start, combinations, merged);
+  Start(StartOf(compress_.unroll().start()), combinations, merged);
   return absl::OkStatus();
 }
 
-absl::StatusOr<GainStart> CompressRecipe::LowestStart(absl::Span<const Combination> combinations,
-                                                      absl::Span<const Batch> calibration,
-                                                      const at::Tensor& merged, InputModels* inputs) {
+absl::Status CompressRecipe::StartLowest(absl::Span<const Combination> combinations,
+                                         absl::Span<const Batch> calibration, const at::Tensor& merged,
+                                         InputModels* inputs) {
   GainStart best = GainStart::kIdentity;
   double lowest = std::numeric_limits<double>::infinity();
   std::string losses;
@@ -134,8 +132,11 @@ absl::StatusOr<GainStart> CompressRecipe::LowestStart(absl::Span<const Combinati
       best = start;
     }
   }
+  if (start_ != best) {
+    Start(best, combinations, merged);
+  }
   LogInfo(absl::StrCat("loss on the calibration: ", losses, "the loops start as ", NameOf(best)));
-  return best;
+  return absl::OkStatus();
 }
 
 // With the gains of identity the model is the merged one: its logits must be, else the checkpoint would not
@@ -166,6 +167,7 @@ double CompressRecipe::Loss(absl::Span<const Batch> batches) {
   double sum = 0.0;
   double targets = 0.0;
   for (const Batch& batch : batches) {
+    alive_();
     sum += model_.Loss(batch.tokens, batch.targets).sum.item<double>();
     targets += Count(batch).supervised;
   }

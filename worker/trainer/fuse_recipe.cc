@@ -88,6 +88,7 @@ absl::Status FuseRecipe::Centre(absl::Span<Transformer* const> experts, InputMod
   for (size_t i = 0; i < experts.size(); ++i) {
     ASSIGN_OR_RETURN(const size_t part, inputs->PartOf(absl::StrCat("experts[", i, "]")));
     for (int64_t batch_number = 0; batch_number < kCentreBatches; ++batch_number) {
+      inputs->Alive();
       ASSIGN_OR_RETURN(const Batch batch, inputs->Calibration(batch_number, part));
       tokens[i].push_back(batch.tokens);
     }

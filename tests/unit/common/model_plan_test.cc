@@ -61,6 +61,8 @@ TEST(ModelPlanTest, LowRankProductsNeedLoopsAndPlainFfns) {
   config.set_vocab(2048);
   config.set_lora_rank(4);
   EXPECT_EQ(InfoOf(ResolveModel(config, 0).status()).field(), "model.lora_rank");
+  config.set_schedule("4x1");
+  EXPECT_EQ(InfoOf(ResolveModel(config, 0).status()).field(), "model.lora_rank");
   config.set_schedule("1 + 3x2");
   EXPECT_TRUE(ResolveModel(config, 0).ok());
   config.set_experts(2);

@@ -83,6 +83,16 @@ TEST_F(FuseSpecTest, MakesAMixtureOfItsExperts) {
   EXPECT_EQ(one.parameters() - one.active_parameters(), 4 * 3 * 128 * 384);
 }
 
+TEST_F(FuseSpecTest, TheAverageOfWhatModelsPredictIsThatOfAllOfThem) {
+  context_.inputs.push_back(context_.inputs[1]);
+  spec_.add_experts()->set_job("c");
+  spec_.mutable_fuse()->set_routing(v1::FuseConfig::TOKEN);
+  EXPECT_EQ(Resolve()->model().top_k(), 2);
+  spec_.mutable_fuse()->set_router_start(v1::FuseConfig::ZERO);
+  EXPECT_EQ(Resolve()->model().top_k(), 3);
+  ExpectRefused([&] { spec_.mutable_fuse()->set_top_k(2); }, "fuse.top_k", "2 of 3");
+}
+
 TEST_F(FuseSpecTest, ASoupIsOneModelOfTheirShape) {
   spec_.mutable_fuse()->set_routing(v1::FuseConfig::SOUP);
   const auto resolved = Resolve();

@@ -31,10 +31,11 @@ double MeanCosine(const at::Tensor& a, const at::Tensor& b) {
 
 // cosines[l]: of the states before layers l and l + distance, over the calibration.
 std::vector<double> StateCosines(Transformer* model, absl::Span<const at::Tensor> calibration,
-                                 int64_t distance) {
+                                 int64_t distance, const SignOfLife& alive) {
   const at::NoGradGuard no_gradient;
   std::vector<double> cosines(static_cast<size_t>(model->shape().layers - distance + 1), 0.0);
   for (const at::Tensor& tokens : calibration) {
+    alive();
     std::vector<at::Tensor> states;
     model->Hidden(tokens, &states);
     for (size_t l = 0; l < cosines.size(); ++l) {
@@ -50,6 +51,7 @@ Similarity LastStateSimilarity(Transformer* source, absl::Span<const at::Tensor>
   const at::NoGradGuard once;
   std::vector<at::Tensor> last;
   for (const at::Tensor& tokens : calibration) {
+    alive();
     last.push_back(source->Hidden(tokens));
   }
   return [source, calibration, last, alive](const std::vector<Combination>& combinations) {
@@ -92,10 +94,12 @@ LayerWeights WeightsOf(const Transformer& source, int64_t layer) {
 }
 
 // The orders of all layers but the first of a combination.
-std::map<int64_t, LayerOrder> Orders(const Transformer& source, const Combination& combination) {
+std::map<int64_t, LayerOrder> Orders(const Transformer& source, const Combination& combination,
+                                     const SignOfLife& alive) {
   std::map<int64_t, LayerOrder> orders;
   const LayerWeights first = WeightsOf(source, combination.front().first);
   for (size_t i = 1; i < combination.size(); ++i) {
+    alive();
     orders[combination[i].first] = Align(first, WeightsOf(source, combination[i].first), source.shape());
   }
   return orders;
@@ -157,9 +161,10 @@ std::vector<Combination> Combine(const v1::CompressConfig& compress, Transformer
     case v1::CompressConfig::STEP:
       return CombineStep(layers, targets);
     case v1::CompressConfig::DROP:
-      return CombineDrop(layers, targets, StateCosines(source, calibration, layers - targets), keep_ends);
+      return CombineDrop(layers, targets, StateCosines(source, calibration, layers - targets, alive),
+                         keep_ends);
     case v1::CompressConfig::BI:
-      return CombineByInfluence(groups, StateCosines(source, calibration, 1));
+      return CombineByInfluence(groups, StateCosines(source, calibration, 1, alive));
     case v1::CompressConfig::RDSC:
       return CombineRdsc(layers, targets, kMostCollapsed, keep_ends,
                          LastStateSimilarity(source, calibration, alive));
@@ -185,9 +190,8 @@ void MergeInto(const Transformer& source, absl::Span<const Combination> combinat
     if (visit.round > 0) {
       continue;
     }
-    alive();
     const std::map<int64_t, LayerOrder> orders =
-        aligned ? Orders(source, combination) : std::map<int64_t, LayerOrder>();
+        aligned ? Orders(source, combination, alive) : std::map<int64_t, LayerOrder>();
     for (const char* part : kLayerMatrices) {
       Copy(WeightedSum(source, combination, part, orders),
            target->parameters().Value(LayerName(visit.layer, part)));
@@ -240,7 +244,6 @@ void SetProducts(const Transformer& source, absl::Span<const Combination> combin
     if (visit.loop < 0) {
       continue;
     }
-    alive();
     // ceil(q L / Q), counted from 1.
     const int64_t deep = (q * source.shape().layers + count - 1) / count - 1;
     LayerWeights weights = WeightsOf(source, deep);
@@ -252,6 +255,7 @@ void SetProducts(const Transformer& source, absl::Span<const Combination> combin
       }
     }
     for (const char* part : kLayerMatrices) {
+      alive();
       Approximate(weights[part] - model->parameters().Value(LayerName(visit.layer, part)),
                   model->parameters().Value(LoraAName(visit, part)),
                   model->parameters().Value(LoraBName(visit, part)));

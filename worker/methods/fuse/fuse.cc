@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -36,9 +37,11 @@ void FuseFfns(absl::Span<Transformer* const> experts, Transformer* target) {
       }
     }
   }
-  const Parameters& first = experts.front()->parameters();
   for (const NamedParameter& parameter : target->parameters().list()) {
-    if (first.Find(parameter.name) < 0 || IsChainName(parameter.name)) {
+    const bool shared = std::all_of(experts.begin(), experts.end(), [&](const Transformer* expert) {
+      return expert->parameters().Find(parameter.name) >= 0;
+    });
+    if (!shared || (apart > 0 && IsChainName(parameter.name))) {
       continue;
     }
     at::Tensor sum = at::zeros_like(parameter.tensor, at::kDouble);

@@ -15,7 +15,8 @@
 namespace cherry::trainer {
 
 // Experts that are FFNs: target's are those of the experts, all else that they have is averaged; where target
-// is no mixture all of it is. Routers, their biases and the chain stay as they are.
+// is no mixture all of it is, the chain too if all experts have one. Routers, their biases and a mixture's
+// chain stay as they are.
 void FuseFfns(absl::Span<Transformer* const> experts, Transformer* target);
 
 // Experts that are whole models: a copy of each.

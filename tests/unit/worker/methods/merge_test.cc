@@ -168,15 +168,20 @@ TEST_F(MergeTest, WhatMayTakeLongGivesSignsOfLife) {
   compress.set_layers(2);
   compress.set_method(v1::CompressConfig::RDSC);
   const std::vector<at::Tensor> calibration = {Tokens()};
-  const std::vector<Combination> combinations = Combine(compress, &source_, calibration, alive);
-  EXPECT_GE(since(), 1);  // For every candidate.
+  Combine(compress, &source_, calibration, alive);
+  EXPECT_GE(since(), 2);  // For the batch and every candidate.
+  for (const v1::CompressConfig::Method method : {v1::CompressConfig::BI, v1::CompressConfig::DROP}) {
+    compress.set_method(method);
+    Combine(compress, &source_, calibration, alive);
+    EXPECT_EQ(since(), 1);  // For the batch.
+  }
   ModelShape shape = Shallow("2x3");
   shape.lora_rank = 2;
   Transformer loops(shape, {}, 5);
-  MergeInto(source_, combinations, true, &loops, alive);
-  EXPECT_EQ(since(), 2);  // For every layer.
-  SetProducts(source_, combinations, true, 2, &loops, alive);
-  EXPECT_EQ(since(), 4);  // For every visit.
+  MergeInto(source_, Means(), true, &loops, alive);
+  EXPECT_EQ(since(), 2);  // For every layer that another is aligned to.
+  SetProducts(source_, Means(), true, 2, &loops, alive);
+  EXPECT_EQ(since(), 4 * 7);  // For every matrix of every visit.
 }
 
 TEST_F(MergeTest, LimitedRoundsAreNotRun) {

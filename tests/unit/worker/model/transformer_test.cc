@@ -47,6 +47,29 @@ TEST(Transformer, HasAsManyParametersAsItsPlan) {
   }
 }
 
+TEST(Transformer, LoopsWithProductsHaveAsManyParametersAsTheirPlan) {
+  ModelShape shape = Small();
+  const std::string layers = std::to_string(shape.layers);
+  double flops = 0.0;
+  for (const int64_t rank : {0, 3}) {
+    shape.schedule = layers + "x3";
+    shape.lora_rank = rank;
+    const Transformer model(shape, {}, 1);
+    int64_t count = 0;
+    int64_t products = 0;
+    for (const NamedParameter& parameter : model.parameters().list()) {
+      count += parameter.tensor.numel();
+      products += parameter.name.find(".lora_") == std::string::npos ? 0 : parameter.tensor.numel();
+    }
+    EXPECT_EQ(count, CountParameters(shape));
+    EXPECT_EQ(products > 0, rank > 0);
+    // Each of them is applied once, forward and backward.
+    EXPECT_DOUBLE_EQ(FlopsPerToken(shape, 16), flops + 6.0 * static_cast<double>(products) +
+                                                   (rank == 0 ? FlopsPerToken(shape, 16) : 0.0));
+    flops = FlopsPerToken(shape, 16);
+  }
+}
+
 TEST(Transformer, NamesParametersAsHuggingFace) {
   Transformer model(Small(), {}, 1);
   for (const char* name : {"model.embed_tokens.weight", "model.layers.0.input_layernorm.weight",

@@ -2,43 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
-#include <memory>
+#include <string>
 
 #include "common/status.h"
-#include "tests/reference/batches.h"
-#include "worker/trainer/recipe.h"
+#include "tests/unit/worker/trainer/parents.h"
 
 namespace cherry::trainer {
 namespace {
 
 using ::testing::HasSubstr;
-
-const ModelShape kShape = {.layers = 2, .dim = 16, .heads = 2, .kv_heads = 2, .ffn_dim = 24, .vocab = 64};
-
-// Models without a defect, or with one weight that is no number: nothing made of them equals anything.
-class Parents final : public InputModels {
- public:
-  explicit Parents(bool broken) : broken_(broken) {}
-  absl::Status LoadInto(absl::string_view, LanguageModel*) override {
-    return absl::UnimplementedError("unused");
-  }
-  absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view) override {
-    auto model = std::make_unique<Transformer>(kShape, ModelOptions{}, /*seed=*/5);
-    if (broken_) {
-      model->parameters().Value("model.layers.1.mlp.up_proj.weight")[0][0] =
-          std::numeric_limits<float>::quiet_NaN();
-    }
-    return model;
-  }
-  absl::StatusOr<Batch> Calibration(int64_t index, size_t) override {
-    return PartlyCountedBatch(index, /*rows=*/2, /*length=*/12, kShape.vocab);
-  }
-  absl::StatusOr<size_t> PartOf(absl::string_view) override { return 0; }
-
- private:
-  const bool broken_;
-};
 
 void ExpectStopped(const absl::Status& status, const std::string& what) {
   EXPECT_EQ(InfoOf(status).reason(), "LINEAGE_BROKEN") << status;
@@ -52,7 +24,7 @@ TEST(LineageTest, LoopsThatDoNotSayWhatTheMergedModelSaysStopTheJob) {
   spec.mutable_train()->set_steps(1);
   spec.mutable_compress()->set_layers(1);
   spec.mutable_compress()->mutable_recover()->set_alpha(1.0);
-  ModelShape shape = kShape;
+  ModelShape shape = kParent;
   shape.layers = 1;
   shape.schedule = "1x2";
   for (const bool broken : {false, true}) {
@@ -75,7 +47,7 @@ TEST(LineageTest, CopiesOfAnExpertThatDoNotSayWhatItSaysStopTheJob) {
     spec.mutable_fuse()->set_routing(routing);
     spec.add_experts();
     spec.add_experts();
-    ModelShape shape = kShape;
+    ModelShape shape = kParent;
     if (routing != v1::FuseConfig::SOUP) {
       shape.experts = 2;
       shape.top_k = 2;
