@@ -30,13 +30,12 @@ PendingReason CapacityReason(const State& state, const JobEntry& entry) {
                                   capacity.excluded.empty() ? "" : "; ",
                                   absl::StrJoin(capacity.excluded, ", ")));
   if (capacity.existing >= capacity.needed) {
-    reason.set_remedy("it starts when running jobs have freed them");
+    reason.set_remedy("the end of running jobs that hold them");
   } else if (capacity.largest_fit > 0) {
     reason.set_remedy(absl::StrCat(Plural(capacity.needed - capacity.existing, "more slot"),
                                    ", or resources.ranks <= ", capacity.largest_fit));
   } else {
-    reason.set_remedy(
-        absl::StrCat("start workers with ", Plural(capacity.needed - capacity.existing, "more slot")));
+    reason.set_remedy(absl::StrCat("workers with ", Plural(capacity.needed - capacity.existing, "more slot")));
   }
   return reason;
 }
@@ -142,7 +141,7 @@ std::vector<PendingReason> PendingReasons(const State& state, const JobEntry& en
     PendingReason& reason = reasons.emplace_back();
     reason.set_tier(PendingReason::INPUT);
     reason.set_message(absl::StrCat("its checkpoint ", gone->name(), " is corrupt or deleted"));
-    reason.set_remedy("cancel it and submit it from another checkpoint");
+    reason.set_remedy("another checkpoint: cancel it, and submit it from that");
   }
   if (IsAtLimit(state, entry)) {
     reasons.push_back(LimitReason(state, entry));
@@ -154,7 +153,7 @@ std::vector<PendingReason> PendingReasons(const State& state, const JobEntry& en
     PendingReason& reason = reasons.emplace_back();
     reason.set_tier(PendingReason::QUEUE);
     reason.set_message(absl::StrCat(head->job().resolved().name(), " is ahead in the queue"));
-    reason.set_remedy("wait for it, or give this job a higher priority");
+    reason.set_remedy("its start, or a higher priority of this job");
     reason.add_blocking_jobs(head->job().name());
   }
   return reasons;

@@ -100,6 +100,9 @@ TEST_F(Scheduling, AnUrgentNewcomerBecomesTheHead) {
   const std::string late = Submit(PretrainSpec("late", 1));
   EXPECT_EQ(StateOf(urgent), v1::Job::PENDING);
   EXPECT_EQ(Job(urgent).pending(0).tier(), v1::PendingReason::CAPACITY);
+  // Remedies are read after "would start with".
+  EXPECT_EQ(Job(urgent).pending(0).remedy(), "the end of running jobs that hold them");
+  EXPECT_EQ(Job(late).pending().rbegin()->remedy(), "its start, or a higher priority of this job");
   EXPECT_EQ(Job(late).pending().rbegin()->blocking_jobs(0), "namespaces/default/jobs/urgent");
   AddWorker("w1", 2);
   EXPECT_EQ(StateOf(urgent), v1::Job::STARTING);
