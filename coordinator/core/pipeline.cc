@@ -49,7 +49,11 @@ absl::StatusOr<JobEntry> PrepareDraft(const State& state, const DraftJobs& befor
   entry.job().set_pipeline(pipeline);
   entry.job().set_matrix(draft.matrix);
   if (!draft.matrix.empty()) {
-    entry.job().mutable_matrix_values()->mutable_fields()->insert(draft.values.begin(), draft.values.end());
+    for (const auto& [path, value] : draft.values) {
+      if (draft.axes.count(path) > 0) {  // What an include has added is no part of its name, nor of its group's.
+        entry.job().mutable_matrix_values()->mutable_fields()->insert({path, value});
+      }
+    }
   }
   entry.record.set_max_parallel(draft.max_parallel);
   return entry;

@@ -222,6 +222,21 @@ TEST_F(Matrices, JobsOfTwoMatricesArePairedByTheAxesThatTheyShare) {
   EXPECT_EQ(job.matrix_values().fields().at("train.seed").number_value(), 1);
 }
 
+TEST_F(Matrices, WhatAnIncludeAddsIsInTheSpecAndNotAmongTheValuesThatGroupJobs) {
+  v1::JobSpec base = PretrainSpec("base", 1);
+  Axis<double>(&base, "train.steps", {100, 200});
+  google::protobuf::Struct* const more = base.mutable_matrix()->add_include();
+  Put(more, "train.steps", 100.0);
+  Put(more, "train.sequence_length", 64.0);
+  const auto response = TryPipeline("mini", {base});
+  ASSERT_TRUE(response.ok()) << Describe(response.status());
+  const v1::Job& job = response->jobs(0);
+  EXPECT_EQ(job.resolved().name(), "base-100");
+  EXPECT_EQ(job.resolved().train().sequence_length(), 64);
+  EXPECT_EQ(job.matrix_values().fields().size(), 1u);
+  EXPECT_EQ(job.matrix_values().fields().count("train.steps"), 1u);
+}
+
 TEST_F(Matrices, AMatrixWhereOneJobIsMeantIsRefusedNamingItsJobs) {
   v1::JobSpec base = PretrainSpec("base", 1);
   Axis<double>(&base, "train.seed", {1, 2});
