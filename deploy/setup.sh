@@ -210,7 +210,7 @@ unpack_prometheus() {
   : > "$LOG"
   unpack_deb prometheus "$CHERRY_DEPS/prometheus"
   mkdir -p "$CHERRY_DEPS/bin"
-  ln -sf ../prometheus/usr/bin/prometheus "$CHERRY_DEPS/bin/prometheus"
+  ln -sf ../prometheus/usr/bin/prometheus ../prometheus/usr/bin/promtool "$CHERRY_DEPS/bin/"
   DID=$CHERRY_DEPS/bin/prometheus
 }
 

@@ -35,7 +35,8 @@ PendingReason CapacityReason(const State& state, const JobEntry& entry) {
     reason.set_remedy(absl::StrCat(Plural(capacity.needed - capacity.existing, "more slot"),
                                    ", or resources.ranks <= ", capacity.largest_fit));
   } else {
-    reason.set_remedy(absl::StrCat("workers with ", Plural(capacity.needed - capacity.existing, "more slot")));
+    reason.set_remedy(
+        absl::StrCat("workers with ", Plural(capacity.needed - capacity.existing, "more slot")));
   }
   return reason;
 }

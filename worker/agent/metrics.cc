@@ -139,6 +139,10 @@ JobSeries* Metrics::State::SeriesOf(const AttemptKey& key, const v1::StartAttemp
   series.supervised_tokens = &supervised->Add(labels);
   series.checkpoint_stall = &checkpoint_stall->Add(labels);
   series.step_seconds = &step_seconds->Add(labels, SecondsBuckets());
+  if (attempt.resume_size() > 0) {  // Saves may fail from the first on: the one it goes on from grows old.
+    SetLate(&series, "last_checkpoint", last_checkpoint, {},
+            static_cast<double>(attempt.resume(0).create_time().seconds()));
+  }
   return &series;
 }
 

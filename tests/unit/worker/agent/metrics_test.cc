@@ -33,6 +33,17 @@ class MetricsTest : public ::testing::Test {
   const AttemptKey key_ = {"uid", 1};
 };
 
+TEST_F(MetricsTest, AnAttemptThatGoesOnHasTheCheckpointThatItGoesOnFrom) {
+  attempt_.add_resume()->mutable_create_time()->set_seconds(50);
+  attempt_.add_resume()->mutable_create_time()->set_seconds(20);
+  metrics_->OnStep({key_, 0}, attempt_, step_);
+  const std::string name =
+      "cherry_job_last_checkpoint_timestamp_seconds{job_name=\"ko-base\",job_namespace=\"default\"} ";
+  EXPECT_THAT(metrics_->Page(), HasSubstr(name + "50"));
+  metrics_->OnCommitted(key_, absl::FromUnixSeconds(100));
+  EXPECT_THAT(metrics_->Page(), HasSubstr(name + "100"));
+}
+
 TEST_F(MetricsTest, ShowsTheJobOfRankZeroUntilItIsGone) {
   metrics_->OnSlot(0, "ko-base");
   metrics_->OnStep({key_, 0}, attempt_, step_);
