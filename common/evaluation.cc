@@ -25,23 +25,27 @@ std::optional<double> Ratio(double numerator, double denominator) {
   return denominator != 0.0 && std::isfinite(ratio) ? std::optional(ratio) : std::nullopt;
 }
 
-// W = dL_F / (rho dL_G).
-std::optional<double> Wave(const Model& start, const Model& model) {
+// W = dL_F / (rho dL_G), G being the targets of `groups`, of which no two have one in common.
+std::optional<double> Wave(const Model& start, const Model& model, const std::set<std::string>& groups) {
   const v1::Evaluation::Loss* const all[] = {FindLoss(start, "all"), FindLoss(model, "all")};
-  const v1::Evaluation::Loss* const rule[] = {FindLoss(start, "rule"), FindLoss(model, "rule")};
-  if (all[0] == nullptr || all[1] == nullptr || rule[0] == nullptr || rule[1] == nullptr) {
+  if (all[0] == nullptr || all[1] == nullptr) {
     return std::nullopt;
   }
-  const auto share = Ratio(static_cast<double>(rule[1]->targets()), static_cast<double>(all[1]->targets()));
-  return share.has_value()
-             ? Ratio(all[0]->loss() - all[1]->loss(), *share * (rule[0]->loss() - rule[1]->loss()))
-             : std::nullopt;
+  double gain = 0.0;  // Summed over targets.
+  for (const std::string& group : groups) {
+    const v1::Evaluation::Loss* const before = FindLoss(start, group);
+    const v1::Evaluation::Loss* const after = FindLoss(model, group);
+    if (before != nullptr && after != nullptr) {
+      gain += static_cast<double>(after->targets()) * (before->loss() - after->loss());
+    }
+  }
+  return Ratio((all[0]->loss() - all[1]->loss()) * static_cast<double>(all[1]->targets()), gain);
 }
 
 // All but the selection gain, which needs every model's recovery.
 void Derive(const Model& start, const Model* baseline, const RunFacts* baseline_facts, const RunFacts& facts,
             Model* model) {
-  if (const auto wave = Wave(start, *model)) {
+  if (const auto wave = Wave(start, *model, facts.selected_groups)) {
     model->set_wave(*wave);
   }
   const v1::Evaluation::Loss* const from = FindLoss(start, "all");

@@ -1,7 +1,7 @@
 // The arithmetic of a job of kind evaluate: measured models become recoveries, summaries and verdicts.
 //
 // Pure functions, thread-safe. Losses are in nats per held-out target. With L the loss of all targets ("all")
-// and Lg that of the group "rule", whose share of the targets is rho:
+// and Lg that of what the rules select for the run, whose share of the targets is rho:
 //   recovery        R = (L_start - L) / (L_start - L_baseline)
 //   best_recovery   the same of the lowest held-out losses of both runs
 //   roi             R / supervised_share, of selective training
@@ -12,6 +12,8 @@
 #define CHERRY_COMMON_EVALUATION_H_
 
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -27,6 +29,8 @@ struct RunFacts {
   // Of selective training; SELECTOR_UNSPECIFIED in a job of another kind.
   v1::SgtConfig::Selector selector = v1::SgtConfig::SELECTOR_UNSPECIFIED;
   double budget = 0.0;
+  // The groups that make up what the rules select for it: "rule", or the categories that it is limited to.
+  std::set<std::string> selected_groups = {"rule"};
 };
 
 // In the order of the models of an Evaluation.

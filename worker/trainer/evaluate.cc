@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -193,6 +195,15 @@ RunFacts FactsOf(const v1::Job& job, const v1::JobSpec& evaluation) {
   if (spec.kind() == v1::JobSpec::SGT) {
     facts.selector = spec.sgt().selector();
     facts.budget = spec.sgt().budget();
+    const bool by_rules = facts.selector == v1::SgtConfig::RULE || facts.selector == v1::SgtConfig::SUPER;
+    if (by_rules && spec.sgt().categories_size() > 0) {
+      std::set<std::string> groups;
+      for (const int category : spec.sgt().categories()) {
+        groups.insert(absl::AsciiStrToLower(
+            v1::SgtConfig::Category_Name(static_cast<v1::SgtConfig::Category>(category))));
+      }
+      facts.selected_groups = std::move(groups);
+    }
   }
   return facts;
 }

@@ -2,7 +2,10 @@
 // hand.
 #include "common/evaluation.h"
 
+#include <cstddef>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -166,6 +169,31 @@ TEST_F(EvaluationTest, TheWaveIsTheGainOfAllOverTheSelectedShareOfIt) {
   const v1::Evaluation done = Finish();
   EXPECT_DOUBLE_EQ(done.models(0).wave(), 2.0);  // 0.5 / (0.25 * 1)
   EXPECT_FALSE(done.models(1).has_wave());
+}
+
+TEST_F(EvaluationTest, TheWaveOfARunOfSomeCategoriesIsOfThese) {
+  Model start = Measured("base", "", 1, 5.0);
+  Model sgt = Measured("sgt", "", 1, 4.5);
+  for (const auto& [group, targets, before, after] : {std::tuple{"rule", 250, 6.0, 5.6},
+                                                      {"fact", 100, 7.0, 6.0},
+                                                      {"reason", 100, 6.0, 5.5},
+                                                      {"correct", 50, 4.0, 4.5}}) {
+    AddLoss(group, before, targets, &start);
+    AddLoss(group, after, targets, &sgt);
+  }
+  Start(start);
+  Baseline(Measured("all", "", 1, 4.0));
+  const std::vector<std::string> categories = {"fact", "reason", "correct"};
+  Add(sgt, SgtConfig::RULE, 0.25);
+  for (std::ptrdiff_t count = 1; count <= 3; ++count) {
+    Add(sgt, SgtConfig::RULE, 0.25);
+    facts_.models.back().selected_groups = {categories.begin(), categories.begin() + count};
+  }
+  const v1::Evaluation done = Finish();
+  EXPECT_NEAR(done.models(0).wave(), 5.0, 1e-9);  // 0.5 / (0.25 * 0.4)
+  EXPECT_NEAR(done.models(1).wave(), 5.0, 1e-9);  // 0.5 / (0.1 * 1)
+  EXPECT_NEAR(done.models(2).wave(), 500.0 / 150, 1e-9);
+  EXPECT_NEAR(done.models(3).wave(), 500.0 / 125, 1e-9);
 }
 
 TEST_F(EvaluationTest, ASummaryHasMeanAndIntervalOverTheSeedsOfAGroup) {
