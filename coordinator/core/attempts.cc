@@ -59,6 +59,7 @@ v1::Job FactsOf(const v1::Job& job) {
   if (job.resolved().has_sgt()) {
     spec->mutable_sgt()->set_selector(job.resolved().sgt().selector());
     spec->mutable_sgt()->set_budget(job.resolved().sgt().budget());
+    *spec->mutable_sgt()->mutable_categories() = job.resolved().sgt().categories();
   }
   *spec->mutable_multi_token() = job.resolved().multi_token();
   return facts;

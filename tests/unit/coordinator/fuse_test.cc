@@ -106,6 +106,30 @@ TEST_F(Fusions, EvaluationsInheritTheWindowsOfTheirBaseline) {
   EXPECT_EQ(job.resolved().train().steps(), 2);
 }
 
+TEST_F(Fusions, AnEvaluationIsToldWhatItsModelsWereSelectedBy) {
+  AddWorker("w0", 1);
+  Succeed(Submit(PretrainSpec("base", 1)));
+  v1::JobSpec arm = From("arm", "base");
+  arm.set_kind(v1::JobSpec::SGT);
+  arm.clear_model();
+  arm.mutable_sgt()->set_selector(
+      v1::SgtConfig::RANDOM);  // One that needs no labels, which this data has not.
+  arm.mutable_sgt()->set_budget(0.2);
+  arm.mutable_sgt()->add_categories(v1::SgtConfig::REASON);
+  Succeed(Submit(arm));
+  const std::string uid = Submit(Verdict("verdict", "base", {"arm"}));
+  ASSERT_THAT(RolesOf(uid), ::testing::Contains(HasSubstr("jobs/arm/")));
+  v1::SgtConfig told;
+  for (const v1::JobInput& input : last_start_.inputs()) {
+    if (input.job().resolved().name() == "arm") {
+      told = input.job().resolved().sgt();
+    }
+  }
+  EXPECT_EQ(told.selector(), v1::SgtConfig::RANDOM);
+  EXPECT_EQ(told.budget(), 0.2);
+  EXPECT_THAT(told.categories(), ElementsAre(v1::SgtConfig::REASON));
+}
+
 TEST_F(Fusions, AnEvaluationIsNoModelAndAnImportedOneIsNotDropped) {
   Submit(PretrainSpec("base", 1));
   Submit(Verdict("verdict", "base", {"base"}));
