@@ -49,9 +49,9 @@ absl::StatusOr<JobEntry> PrepareDraft(const State& state, const DraftJobs& befor
   entry.job().set_pipeline(pipeline);
   entry.job().set_matrix(draft.matrix);
   if (!draft.matrix.empty()) {
+    // What an include has added is no part of the job's name, nor of its group's.
     for (const auto& [path, value] : draft.values) {
-      if (draft.axes.count(path) >
-          0) {  // What an include has added is no part of its name, nor of its group's.
+      if (draft.axes.count(path) > 0) {
         entry.job().mutable_matrix_values()->mutable_fields()->insert({path, value});
       }
     }
