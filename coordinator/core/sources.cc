@@ -261,8 +261,9 @@ void AddParentOf(const State& state, const JobEntry& job, Sources* sources) {
   }
 }
 
+// Also one of several: `evaluate.starts[0]`.
 bool HasStart(const Sources& sources) {
-  const auto is_start = [](const auto& input) { return input.role() == kStartRole; };
+  const auto is_start = [](const auto& input) { return absl::StartsWith(input.role(), kStartRole); };
   return std::any_of(sources.inputs.begin(), sources.inputs.end(), is_start) ||
          std::any_of(sources.awaits.begin(), sources.awaits.end(), is_start);
 }

@@ -241,5 +241,27 @@ TEST_F(Fusions, AMatrixAsBaselineMeansItsJobsOneForEachSeed) {
   EXPECT_EQ(response->jobs(5).resolved().train().steps(), 5);
 }
 
+// One of a seed too many would leave the models of that seed without a recovery.
+TEST_F(Fusions, AnEvaluationThatNamesItsStartsHasNoOther) {
+  AddWorker("w0", 1);
+  v1::JobSpec scratch = PretrainSpec("scratch", 1);
+  for (const int seed : {1, 2}) {
+    (*scratch.mutable_matrix()->mutable_axes())["train.seed"].add_values()->set_number_value(seed);
+  }
+  v1::JobSpec verdict = Verdict("verdict", "base", {"a"});
+  verdict.mutable_evaluate()->mutable_start()->set_job("scratch");
+  const auto response = TryPipeline("mini", {PretrainSpec("base", 1), From("a", "base"), scratch, verdict});
+  ASSERT_TRUE(response.ok()) << Describe(response.status());
+  for (int i = 0; i < 4; ++i) {
+    Succeed(response->jobs(i).uid());
+  }
+  EXPECT_THAT(RolesOf(response->jobs(4).uid()),
+              ::testing::UnorderedElementsAre(
+                  HasSubstr("evaluate.baseline=namespaces/default/jobs/base/checkpoints/"),
+                  HasSubstr("evaluate.models[0]=namespaces/default/jobs/a/checkpoints/"),
+                  HasSubstr("evaluate.starts[0]=namespaces/default/jobs/scratch-1/"),
+                  HasSubstr("evaluate.starts[1]=namespaces/default/jobs/scratch-2/")));
+}
+
 }  // namespace
 }  // namespace cherry::coordinator
