@@ -1,6 +1,7 @@
 """The Python client against a real coordinator and worker; python_client.sh starts them and prepares dataset `text`."""
 
 import argparse
+import datetime
 import os
 import pathlib
 import struct
@@ -14,7 +15,9 @@ import nbclient
 import nbformat
 
 import cherry
-from cherry import export, frames, job_file
+from cherry import export, frames, job_file, transport
+from cherry.v1 import coordinator_pb2 as api
+from cherry.v1 import resources_pb2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COORDINATOR = os.environ["CHERRY_COORDINATOR"]
@@ -165,7 +168,7 @@ class Submitting(unittest.TestCase):
     def test_the_commands_flags_are_understood(self):
         parser = argparse.ArgumentParser()
         cherry.add_flags(parser)
-        flags = parser.parse_args(["--coordinator", COORDINATOR, "--timeout", "5", "-n", "other"])
+        flags = parser.parse_args(["--coordinator", COORDINATOR, "--timeout", "5s", "-n", "other"])
         with cherry.Client.from_flags(flags) as client:
             self.assertEqual(client.namespace, "other")
             self.assertEqual(client.server().api_major, 1)
@@ -180,6 +183,88 @@ class Submitting(unittest.TestCase):
             jobs = job_file.read(file)
             again = job_file.parse(job_file.write(jobs))
             self.assertEqual([job.to_message() for job in again], [job.to_message() for job in jobs], file)
+
+
+class BrokenStreams:
+    """A coordinator whose first WatchJob breaks off amid its samples; the second sends what was asked for to the end."""
+
+    SAMPLES = [("loss/train", step) for step in range(1, 6)] + [("loss/valid", 2), ("loss/valid", 4)]
+
+    def __init__(self):
+        self.asked = []
+        self._server = grpc.server(futures.ThreadPoolExecutor(2))
+        self._server.add_generic_rpc_handlers([self])
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def service(self, _):
+        return grpc.unary_stream_rpc_method_handler(
+            self.watch, api.WatchJobRequest.FromString, api.WatchJobResponse.SerializeToString)
+
+    def watch(self, request, context):
+        self.asked.append(request.after_step)
+        samples = [resources_pb2.MetricSample(name=n, step=s) for n, s in self.SAMPLES if s > request.after_step]
+        running, ended = cherry.Job(name=request.name, state="RUNNING"), cherry.Job(name=request.name, state="SUCCEEDED")
+        yield api.WatchJobResponse(job=running, samples=samples[:3])
+        if len(self.asked) == 1:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        yield api.WatchJobResponse(job=ended, samples=samples[3:6])
+        yield api.WatchJobResponse(job=ended, samples=samples[6:])
+
+    def stop(self):
+        self._server.stop(None).wait()
+
+
+class Following(unittest.TestCase):
+    def test_after_an_outage_every_sample_comes_once(self):
+        server = BrokenStreams()
+        self.addCleanup(server.stop)
+        with cherry.Client(server.address, timeout=5) as client:
+            got = [(s.name, s.step) for update in client.watch("any", after_step=0) for s in update.samples]
+        self.assertEqual(sorted(got), sorted(server.SAMPLES))
+        self.assertEqual(len(server.asked), 2)
+
+    def test_a_wait_keeps_its_deadline_where_nobody_is(self):
+        with cherry.Client("127.0.0.1:1", timeout=30) as nobody, self.assertRaises(cherry.TimedOut) as caught:
+            nobody.wait("any", timeout=0.3)
+        self.assertEqual(caught.exception.reason, "WAIT_TIMED_OUT")
+
+
+class Writing(unittest.TestCase):
+    def test_what_is_written_is_read_back(self):
+        spec = cherry.JobSpec(kind="sgt", name="a", labels={"version": "1e3", "answer": "no", "team": "한국어"},
+                              from_=cherry.SourceRef(job="b", checkpoint="300"),
+                              limits=cherry.Limits(time=datetime.timedelta(days=12, milliseconds=1)),
+                              resources=cherry.Resources(ranks=cherry.RankRange(min=1, max=4)))
+        [back] = job_file.parse(job_file.write([spec]))
+        self.assertEqual(back.to_message(), spec.to_message())
+        self.assertEqual(back.to_message().limits.time.ToTimedelta(), spec.limits.time)
+        self.assertEqual(back.labels, spec.labels)
+
+    def test_mistakes_name_their_field(self):
+        for text, field in (("limits: {time: 1.2.3s}", "limits.time"), ("limits: {time: 99999999999999h}", "limits.time"),
+                            ("train: {steps: 1e400}", "train.steps"), ("matrix: {train: [{steps: 1}]}", "matrix.train"),
+                            ("experts: [{jop: a}]", "experts[0].jop"), ("labels: {a: 1}", "labels.a")):
+            with self.assertRaises(cherry.SpecError, msg=text) as caught:
+                job_file.parse(f"kind: fuse\nname: a\n{text}\n", where="f.yaml")
+            self.assertEqual(caught.exception.field, f"f.yaml: {field}")
+
+    def test_none_is_not_given(self):
+        self.assertEqual(job_file.parse("kind: sgt\nname: a\ntrain:\n")[0].to_message(),
+                         cherry.JobSpec(kind="sgt", name="a").to_message())
+
+    def test_pipelines_are_named_as_the_command_names_them(self):
+        for file, name in (("Ko mini.yaml", "ko-mini"), ("1-recovery.yaml", "pipeline-1-recovery"),
+                           ("K\u0130X.yaml", "k-x"), ("a" * 80 + ".yaml", "a" * 63)):
+            self.assertEqual(job_file.pipeline_name(file), name)
+
+    def test_the_local_clusters_token_goes_to_no_other_host(self):
+        tls = {"tls_cert": "c", "tls_key": "k", "tls_ca": "a"}
+        plain = {"tls_cert": None, "tls_key": None, "tls_ca": None}
+        resolve = transport.Options.resolve
+        self.assertIsNone(resolve("far:1", "/home", None, timeout=1, **tls).token_file)
+        self.assertEqual(resolve("far:1", "/home", "/t", timeout=1, **tls).token_file, pathlib.Path("/t"))
+        self.assertEqual(resolve("127.0.0.1:1", "/home", None, timeout=1, **plain).token_file, pathlib.Path("/home/token"))
 
 
 class Measuring(unittest.TestCase):

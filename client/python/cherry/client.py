@@ -6,19 +6,20 @@
     client.metrics("ko-base", name="loss/valid").plot(x="step", y="value")
 
 A job is named `JOB` or `NAMESPACE/JOB`, or given as the message that a call returned. What is returned are the API's own
-messages (cherry.v1.resources_pb2), typed. Every call has a deadline and is repeated while no coordinator answers.
+messages (cherry.v1.resources_pb2), typed. Every call but logs() is repeated while no coordinator answers.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import time
 from typing import TYPE_CHECKING, Iterator, Sequence, TypeVar
 
 from google.protobuf.message import Message
 
-from cherry import errors, job_file, specs
+from cherry import conversion, errors, job_file, specs
 from cherry.transport import Method, Options, Transport
 from cherry.v1 import coordinator_pb2 as api
 from cherry.v1 import job_pb2, resources_pb2
@@ -58,11 +59,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coordinator", help="HOST:PORT; default $CHERRY_COORDINATOR or 127.0.0.1:7070")
     parser.add_argument("--home", help="default $CHERRY_HOME or ~/.cherry")
     parser.add_argument("-n", "--namespace", default="default", help="namespace of jobs")
-    parser.add_argument("--timeout", type=float, default=30.0, help="of a call with its retries, seconds")
+    parser.add_argument("--timeout", type=conversion.seconds, default=30.0, help="of a call with its retries: 30s, 2m")
     parser.add_argument("--token-file", help="default HOME/token")
     parser.add_argument("--tls-cert", help="client certificate, PEM")
     parser.add_argument("--tls-key", help="its key, PEM")
     parser.add_argument("--tls-ca", help="authority of the coordinator's certificate, PEM")
+
+
+def _waited(name: str, timeout: float | None) -> errors.TimedOut:
+    return errors.TimedOut(f"{name} has not ended within {timeout} s", reason="WAIT_TIMED_OUT",
+                           remedy="it goes on: wait again, or cancel it")
 
 
 class Client:
@@ -104,14 +110,17 @@ class Client:
 
     def submit_pipeline(self, name: str, jobs: Sequence[specs.JobSpec], *, request_id: str = "") -> list[Job]:
         """All of them or none; matrices are expanded. Parents before children."""
-        request = api.SubmitPipelineRequest(name=name, namespace=self.namespace, request_id=request_id,
-                                            jobs=[self._message(spec) for spec in jobs])
+        messages = [self._message(spec) for spec in jobs]
+        namespace = messages[0].namespace if messages else self.namespace
+        request = api.SubmitPipelineRequest(name=name, namespace=namespace, request_id=request_id, jobs=messages)
         return list(self._call(SUBMIT_PIPELINE, request).jobs)
 
     def submit_file(self, path: str | os.PathLike[str], *, name: str | None = None, request_id: str = "") -> list[Job]:
         """As `cherry submit FILE`: one document without a matrix is a job, else a pipeline named by the file."""
         jobs = job_file.read(path)
-        if len(jobs) == 1 and jobs[0].matrix is None and name is None:
+        if len(jobs) == 1 and jobs[0].matrix is None:
+            if name is not None:
+                jobs[0] = dataclasses.replace(jobs[0], name=name, generate_name=None)
             return [self.submit(jobs[0], request_id=request_id)]
         return self.submit_pipeline(name or job_file.pipeline_name(path), jobs, request_id=request_id)
 
@@ -129,7 +138,9 @@ class Client:
                                             remedy=f"use some of {', '.join(Job.State.keys()[1:])}")
         request = api.ListJobsRequest(namespace=self.namespace, labels=labels or {}, page_size=_PAGE, states=states)
         if pipeline:
-            request.pipeline = f"namespaces/{self.namespace}/pipelines/{pipeline}"
+            namespace, _, name = pipeline.rpartition("/")
+            request.namespace = namespace or self.namespace
+            request.pipeline = f"namespaces/{request.namespace}/pipelines/{name}"
         return [job for page in self._pages(LIST_JOBS, request) for job in page.jobs]
 
     def watch(self, job: JobName, *, after_step: int = -1, timeout: float | None = None) -> Iterator[api.WatchJobResponse]:
@@ -138,22 +149,40 @@ class Client:
         `after_step`: samples recorded after it come first; -1: none of the past. Raises TimedOut after `timeout` seconds,
         Unreachable when no coordinator has answered for the client's own timeout. The job goes on either way.
         """
-        request = api.WatchJobRequest(name=self._name(job), after_step=after_step)
+        name = self._name(job)
         deadline = None if timeout is None else time.monotonic() + timeout
-        heard = time.monotonic()
-        while True:
+        seen: dict[str, int] = {}     # Last step of each series.
+        floor = after_step            # Of series that have not been seen.
+        down_since: float | None = None
+        again = ended = False
+        while not ended:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise _waited(name, timeout)
             left = None if deadline is None else max(deadline - time.monotonic(), 0.001)
             try:
-                for update in self._transport.stream(WATCH_JOB, request, left):
-                    heard = time.monotonic()
-                    request.after_step = max([request.after_step, *(sample.step for sample in update.samples)])
+                for update in self._transport.stream(WATCH_JOB, api.WatchJobRequest(name=name, after_step=floor), left):
+                    down_since = None
+                    if floor < 0:
+                        floor = update.job.progress.step
+                    if again:
+                        fresh = [s for s in update.samples if s.step > seen.get(s.name, floor)]
+                        update = api.WatchJobResponse(job=update.job, samples=fresh)
+                    for sample in update.samples:
+                        seen[sample.name] = max(sample.step, seen.get(sample.name, floor))
+                    # Sent more than once where there are many samples; the stream ends after the last.
+                    ended = update.job.state in _ENDED
                     yield update
-                    if update.job.state in _ENDED:
-                        return
+                if ended:
+                    return
+            except errors.TimedOut:
+                raise _waited(name, timeout) from None
             except errors.Unreachable:
-                if time.monotonic() - heard > self._transport.options.timeout:
+                ended = False
+                down_since = down_since or time.monotonic()
+                if time.monotonic() - down_since > self._transport.options.timeout:
                     raise
-                time.sleep(0.2)
+            again = True
+            time.sleep(0.2 if deadline is None else min(0.2, max(deadline - time.monotonic(), 0)))
 
     def wait(self, job: JobName, *, timeout: float | None = None) -> Job:
         """The job once it has SUCCEEDED; raises JobEnded when it failed or was cancelled, TimedOut after `timeout`."""
@@ -169,7 +198,7 @@ class Client:
         """Its jobs, parents before children, once all have SUCCEEDED; else JobEnded of the first that has not."""
         deadline = None if timeout is None else time.monotonic() + timeout
         jobs = list(reversed(self.jobs(pipeline=name)))
-        return [self.wait(job, timeout=None if deadline is None else deadline - time.monotonic()) for job in jobs]
+        return [self.wait(job, timeout=None if deadline is None else max(deadline - time.monotonic(), 0)) for job in jobs]
 
     def explain(self, job: JobName) -> api.ExplainJobResponse:
         """Why it is in its state, and what would change it soonest."""
@@ -202,9 +231,9 @@ class Client:
         return frames.of_samples(self.samples(job, name=name, after_step=after_step))
 
     def logs(self, job: JobName, *, rank: int = 0, attempt: int = 0, tail: int = 0, follow: bool = False) -> Iterator[bytes]:
-        """Of one rank and attempt (0: the newest), oldest first; `tail`: the last lines only."""
+        """Of one rank and attempt (0: the newest), oldest first; `tail`: the last lines only. Not repeated after an outage."""
         request = api.ReadLogsRequest(name=self._name(job), rank=rank, attempt=attempt, tail_lines=tail, follow=follow)
-        for chunk in self._transport.stream(READ_LOGS, request, None if follow else self._transport.options.timeout):
+        for chunk in self._transport.stream(READ_LOGS, request, None):
             yield chunk.data
 
     def events(self, job: JobName | None = None) -> list[resources_pb2.Event]:

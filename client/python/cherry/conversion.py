@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import difflib
+import math
+import numbers
 import re
 import typing
 from typing import Any, ClassVar, Mapping, TypeVar
@@ -21,7 +23,7 @@ from cherry.v1 import job_pb2
 
 S = TypeVar("S", bound="Spec")
 Field = Any  # A FieldDescriptor of whichever implementation protobuf has loaded.
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -56,12 +58,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Spec):
         return value.to_dict()
     if isinstance(value, datetime.timedelta):
-        return f"{value.total_seconds():g}s"
+        microseconds = value // datetime.timedelta(microseconds=1)
+        return f"{microseconds}us" if microseconds % 1_000_000 else f"{microseconds // 1_000_000}s"
     if isinstance(value, (list, tuple)):
         return [_plain(element) for element in value]
     if isinstance(value, dict):
         return {key: _plain(element) for key, element in value.items()}
-    return value
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)  # Of numpy too.
 
 
 def _from_dict(cls: type[S], mapping: Mapping[str, Any]) -> S:
@@ -114,7 +119,12 @@ def fill(message: Message, mapping: Mapping[str, Any], path: str = "") -> None:
             near = difflib.get_close_matches(str(key), fields, 1)
             remedy = f"use {_join(path, near[0])}" if near else f"the keys here are {', '.join(fields)}"
             raise errors.SpecError(at, "unknown key", remedy)
-        _set(message, fields[key], value, at)
+        if value is None:
+            continue  # Not given.
+        try:
+            _set(message, fields[key], value, at)
+        except (ValueError, OverflowError) as error:
+            raise _wrong(at, value, f"cannot be used ({error})", "give another value") from None
 
 
 def _set(message: Message, field: Field, value: Any, path: str) -> None:
@@ -162,7 +172,7 @@ def _set_matrix(matrix: job_pb2.Matrix, value: Any, path: str) -> None:
         if key == "max_parallel":
             matrix.max_parallel = _scalar(matrix.DESCRIPTOR.fields_by_name[key], element, at)
             continue
-        if not isinstance(element, (list, tuple)) or not element:
+        if not isinstance(element, (list, tuple)) or not (element or key in ("include", "exclude")):
             raise _wrong(at, element, "is not a list of values", "write [FIRST, SECOND]")
         if key in ("include", "exclude"):
             for combination in element:
@@ -178,6 +188,8 @@ def _set_matrix(matrix: job_pb2.Matrix, value: Any, path: str) -> None:
 
 def _axis_value(name: str, value: Any, path: str) -> Any:
     """Checked by setting it in a spec that is thrown away."""
+    if isinstance(value, (Mapping, list, tuple)):
+        raise _wrong(path, value, "is not a single value", "write [FIRST, SECOND]")
     nested: Any = value
     for part in reversed(name.split(".")):
         nested = {part: nested}
@@ -191,10 +203,21 @@ def _axis_value(name: str, value: Any, path: str) -> Any:
 def _duration(value: Any, path: str) -> datetime.timedelta:
     if isinstance(value, datetime.timedelta):
         return value
-    parts = re.findall(r"([0-9.]+)(ms|h|m|s)", value) if isinstance(value, str) else []
+    parts = re.findall(r"([0-9]+\.?[0-9]*|\.[0-9]+)(us|ms|h|m|s)", value) if isinstance(value, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != value:
         raise _wrong(path, value, "is not a duration", "write a number with its unit: 90s, 15m, 12h, 1h30m")
     return datetime.timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def seconds(text: str) -> float:
+    """Of a flag: `30s`, `2m`, or a number of seconds; raises ValueError."""
+    try:
+        return float(text)
+    except ValueError:
+        try:
+            return _duration(text, "timeout").total_seconds()
+        except errors.SpecError as error:
+            raise ValueError(str(error)) from None
 
 
 def _scalar(field: Field, value: Any, path: str) -> Any:
@@ -216,11 +239,12 @@ def _scalar(field: Field, value: Any, path: str) -> Any:
         if not isinstance(value, bool):
             raise _wrong(path, value, "is neither true nor false", "give True or False")
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise _wrong(path, value, "is not a number", "give a number such as 300")
     if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
         return float(value)
     bound = 2**31 if field.cpp_type == FieldDescriptor.CPPTYPE_INT32 else 2**63
-    if value != value or abs(value) == float("inf") or value != int(value) or not -bound <= value < bound:
+    whole = int(value) if isinstance(value, numbers.Integral) else int(float(value))
+    if whole != value or not -bound <= whole < bound:
         raise _wrong(path, value, "is not a whole number in range", f"give one of at most {bound - 1}")
-    return int(value)
+    return whole

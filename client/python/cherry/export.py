@@ -1,7 +1,7 @@
 """Recorded series to other people's tools: TensorBoard, MLflow, W&B's offline format.
 
 Each writes all of a job's series with their steps and wall times, and its resolved spec as parameters. A second export of
-the same job is a second run there.
+the same job is a second run there, but in TensorBoard, which takes the points twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import os
 import pathlib
 from typing import Any, Iterator
 
-from google.protobuf import json_format
+from google.protobuf import duration_pb2
+from google.protobuf.message import Message
 
 from cherry import errors
 from cherry.client import Client, Job, JobName
@@ -26,18 +27,26 @@ def _missing(package: str, extra: str) -> errors.CherryError:
 
 
 def parameters(job: Job) -> dict[str, str | int | float | bool]:
-    """The resolved spec, flat: {"train.steps": 300, ...}."""
+    """The resolved spec, flat, defaults too: {"train.steps": 300, "compress.method": "mean", ...}."""
 
-    def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        if isinstance(value, dict):
-            for key, element in value.items():
-                yield from flatten(element, f"{path}.{key}" if path else key)
-        elif isinstance(value, list):
-            yield path, str(value)
-        else:
-            yield path, value
+    def flatten(message: Message, path: str) -> Iterator[tuple[str, Any]]:
+        for field in message.DESCRIPTOR.fields:
+            if field.has_presence and not message.HasField(field.name):
+                continue
+            value, at = getattr(message, field.name), path + field.name
+            if isinstance(value, duration_pb2.Duration):
+                yield at, f"{value.ToTimedelta().total_seconds()}s"
+            elif isinstance(value, Message):
+                yield from flatten(value, f"{at}.")
+            elif field.is_repeated:
+                if value:
+                    yield at, " ".join(str(value).split())
+            elif field.enum_type is not None:
+                yield at, field.enum_type.values_by_number[value].name.lower()
+            else:
+                yield at, value
 
-    return dict(flatten(json_format.MessageToDict(job.resolved, preserving_proto_field_name=True), ""))
+    return dict(flatten(job.resolved, ""))
 
 
 def _short(job: Job) -> str:
@@ -49,14 +58,14 @@ def _start(job: Job) -> float:
 
 
 def to_tensorboard(client: Client, job: JobName, log_dir: str | os.PathLike[str]) -> pathlib.Path:
-    """An event file in LOG_DIR/JOB; needs cherry-client[tensorboard]."""
+    """An event file in LOG_DIR/JOB-UID; needs cherry-client[tensorboard]."""
     try:
         from tensorboard.compat.proto import event_pb2, summary_pb2
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError:
         raise _missing("tensorboard", "tensorboard") from None
     found = client.job(job)
-    folder = pathlib.Path(log_dir) / _short(found)
+    folder = pathlib.Path(log_dir) / f"{_short(found)}-{found.uid[:8]}"
     writer = EventFileWriter(str(folder))
     for sample in client.samples(found):
         summary = summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=sample.name, simple_value=sample.value)])
@@ -103,7 +112,7 @@ def to_wandb(client: Client, job: JobName, directory: str | os.PathLike[str], *,
         raise _missing("wandb", "wandb") from None
     found = client.job(job)
     pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
-    run = wandb.init(mode="offline", dir=str(directory), project=project, name=_short(found), config=parameters(found),
+    run = wandb.init(mode="offline", reinit="create_new", dir=str(directory), project=project, name=_short(found), config=parameters(found),
                      settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"))
     # W&B takes steps in rising order, all series of one together.
     samples = sorted(client.samples(found), key=lambda sample: sample.step)

@@ -26,7 +26,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|false", "tf"),
-    ("null", r"null|~|", "n~"),
+    ("null", r"null|~|", ["n", "~", ""]),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
 ):
@@ -43,6 +43,19 @@ def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either version of YAML would take for something else than text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, []), *_Loader.yaml_implicit_resolvers.get(first, [])]
+    for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+}
 
 
 def read(path: str | os.PathLike[str]) -> list[specs.JobSpec]:
@@ -73,10 +86,11 @@ def parse(text: str, *, where: str = "job file") -> list[specs.JobSpec]:
 
 def write(jobs: Iterable[specs.JobSpec]) -> str:
     """YAML that `cherry submit` and read() take, a document a job."""
-    return yaml.safe_dump_all([job.to_dict() for job in jobs], sort_keys=False, allow_unicode=True)
+    return yaml.dump_all([job.to_dict() for job in jobs], Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def pipeline_name(path: str | os.PathLike[str]) -> str:
     """As the command names it: `Ko mini.yaml` is ko-mini, `1-recovery.yaml` is pipeline-1-recovery."""
-    name = re.sub(r"[^a-z0-9]+", "-", pathlib.Path(path).stem.lower()).strip("-")
-    return name if name[:1].isalpha() else f"pipeline-{name}".rstrip("-")
+    stem = re.sub("[A-Z]", lambda letter: letter.group().lower(), pathlib.Path(path).stem)
+    name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")
+    return (name if name[:1].isalpha() else f"pipeline-{name}")[:63].rstrip("-")

@@ -37,7 +37,7 @@ class Options:
     """As the flags of the command `cherry` have them; see docs/python.md."""
 
     coordinator: str
-    token_file: pathlib.Path
+    token_file: pathlib.Path | None
     token_required: bool
     tls_cert: str | None
     tls_key: str | None
@@ -51,9 +51,20 @@ class Options:
         if timeout <= 0:
             raise errors.InvalidRequest(f"timeout: {timeout} is not positive", field="timeout", remedy="give seconds")
         root = pathlib.Path(home or os.environ.get("CHERRY_HOME") or pathlib.Path.home() / ".cherry")
-        return Options(coordinator or os.environ.get("CHERRY_COORDINATOR") or "127.0.0.1:7070",
-                       pathlib.Path(token_file) if token_file else root / "token", token_file is not None,
-                       tls_cert, tls_key, tls_ca, timeout)
+        address = coordinator or os.environ.get("CHERRY_COORDINATOR") or _local_address(root) or "127.0.0.1:7070"
+        token = pathlib.Path(token_file) if token_file else None
+        # The token of this machine's own cluster goes to no other host.
+        if token is None and not any((tls_cert, tls_key, tls_ca)):
+            token = root / "token"
+        return Options(address, token, token_file is not None, tls_cert, tls_key, tls_ca, timeout)
+
+
+def _local_address(home: pathlib.Path) -> str:
+    """Where `cherry local start` has put its coordinator; empty where it has not."""
+    try:
+        return (home / "local.address").read_text().strip()
+    except OSError:
+        return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +163,8 @@ class Transport:
     def _metadata(self) -> list[tuple[str, str]]:
         """The token is read for each try: it may have been changed."""
         metadata = [("cherry-api-version", API_VERSION)]
+        if self.options.token_file is None:
+            return metadata
         try:
             metadata.append(("authorization", f"Bearer {self.options.token_file.read_text().strip()}"))
         except OSError as error:
