@@ -66,6 +66,8 @@ start_prometheus() {
 check 'the configuration is sound' "$promtool" check config "$shipped/prometheus.yml"
 check 'rules fire where they should, and are silent where not' "$promtool" test rules "$here/../monitoring/alerts_test.yml"
 check 'boards are what their source says' /usr/bin/python3 "$here/../../deploy/grafana/boards.py" --check
+check "Grafana's types know every field of the boards" env PYTHONPATH="${CHERRY_DEPS:-$HOME/.cache/cherry/deps}/site" \
+  /usr/bin/python3 "$here/../monitoring/sdk_round_trip.py" "$here"/../../deploy/grafana/boards/*.json
 for alert in $(sed -n 's/.*runbook: //p' "$shipped/alerts.yml"); do
   check "there is $alert" [ -s "$here/../../$alert" ]
 done
