@@ -6,6 +6,8 @@ export PATH=$1:$PATH
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
 uv=$(echo "${CHERRY_DEPS:-$HOME/.cache/cherry/deps}"/site/uv-*.data/scripts/uv)
+export UV_SYSTEM_CERTS=1                # As pip: the host's own authorities, and its index.
+index=$(/usr/bin/python3 -m pip config get global.index-url 2> /dev/null) && export UV_DEFAULT_INDEX=$index
 work=$(mktemp -d)
 export CHERRY_HOME=$work/home
 port=$((26000 + RANDOM % 1000 * 5))
@@ -19,10 +21,11 @@ cleanup() {
 }
 trap cleanup EXIT
 source "$here/../checks.sh"
+source "$here/../certificates.sh"
 
 install() {
   mkdir -p "$work/source/client" && cp -r "$root/client/python" "$work/source/client" && cp -r "$root/proto" "$work/source" &&
-    /usr/bin/python3 -m venv --without-pip "$work/tools" &&
+    "$uv" venv -q --python /usr/bin/python3 "$work/tools" &&
     "$uv" pip install -q --python "$work/tools" --require-hashes -r "$here/../python/locked.txt" &&
     "$uv" build -q --wheel --no-build-isolation --python "$work/tools" -o "$work/dist" "$work/source/client/python" &&
     "$uv" pip install -q --python "$work/tools" --no-deps "$work"/dist/*.whl
@@ -30,22 +33,20 @@ install() {
 # Nothing but what the wheel asks for, in the locked versions.
 install_alone() {
   grep -E '^(grpcio|protobuf|pyyaml|typing-extensions)==' "$here/../python/locked.txt" > "$work/needed.txt" &&
-    /usr/bin/python3 -m venv --without-pip "$work/alone" &&
+    "$uv" venv -q --python /usr/bin/python3 "$work/alone" &&
     "$uv" pip install -q --python "$work/alone" --require-hashes -r "$work/needed.txt" &&
     "$uv" pip install -q --python "$work/alone" --no-deps "$work"/dist/*.whl &&
     "$uv" pip check -q --python "$work/alone"
 }
+# What docs/python.md tells to type, in a copy of the checkout: with the versions of today.
+install_by_hand() {
+  "$uv" venv -q --python /usr/bin/python3 "$work/hand" && cd "$work/source" &&
+    /usr/bin/python3 -m pip --python "$work/hand/bin/python" install -q ./client/python && "$work/hand/bin/python" -c 'import cherry'
+}
 python() { (cd "$work" && "$work/tools/bin/python" -W error::DeprecationWarning:cherry "$@"); }
 
-# certificate NAME SUBJECT: NAME.pem and NAME.key, signed by ca.pem.
-certificate() {
-  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$2" -keyout "$1.key" -out "$1.csr" &&
-    printf 'subjectAltName=DNS:localhost\n' > ext &&
-    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -extfile ext -out "$1.pem"
-}
 certificates() {
-  cd "$work" && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=authority \
-    -keyout ca.key -out ca.pem && certificate coordinator /CN=localhost && certificate kim /OU=submitter/CN=kim
+  cd "$work" && authority && certificate coordinator /CN=localhost && certificate kim /OU=submitter/CN=kim
 }
 over_tls='import cherry
 assert cherry.Client("localhost:PORT", tls_cert="kim.pem", tls_key="kim.key", tls_ca="ca.pem").server().api_major == 1
@@ -66,6 +67,7 @@ for i in $(seq 60); do printf 'Document %d. A coordinator schedules jobs; worker
 split -l 1 "$work/text.txt" "$work/part-" --additional-suffix=.txt && rm "$work/text.txt"
 check 'the wheel builds and installs' install
 check 'it installs with nothing but its needs' install_alone
+check 'pip installs it as the documentation says' install_by_hand
 check 'mypy --strict has nothing to say' bash -c \
   "cd '$work' && tools/bin/mypy --strict --cache-dir '$work/mypy' --config-file '$root/client/python/pyproject.toml' -p cherry"
 check 'a cluster starts' cherry local start --slots 2 --port "$port"

@@ -16,16 +16,10 @@ cleanup() {
 }
 trap cleanup EXIT
 source "$(dirname "$0")/../checks.sh"
+source "$(dirname "$0")/../certificates.sh"
 
-# certificate NAME SUBJECT: NAME.pem and NAME.key, signed by ca.pem.
-certificate() {
-  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$2" -keyout "$1.key" -out "$1.csr" &&
-    printf 'subjectAltName=DNS:localhost\n' > ext &&
-    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out "$1.pem"
-}
 certificates() {
-  cd "$work" && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority \
-    -keyout ca.key -out ca.pem && certificate coordinator /CN=localhost && certificate kim /OU=submitter/CN=kim &&
+  cd "$work" && authority && certificate coordinator /CN=localhost && certificate kim /OU=submitter/CN=kim &&
     certificate w0 /OU=worker/CN=w0 && certificate w1 /OU=worker/CN=w1
 }
 tls() { printf '%s\n' --tls-cert "$work/$1.pem" --tls-key "$work/$1.key" --tls-ca "$work/ca.pem"; }

@@ -4,6 +4,7 @@ import argparse
 import datetime
 import os
 import pathlib
+import re
 import struct
 import tempfile
 import threading
@@ -321,6 +322,19 @@ class Measuring(unittest.TestCase):
             if "loss/train" in items:
                 found[int(items["_step"])] = float(items["loss/train"])
         self.assertEqual(found, self.losses())
+
+    def test_the_documentations_programs_run(self):
+        text = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+        programs = re.findall(r"```python\n(.*?)```", text, re.S)
+        self.assertEqual(len(programs), 2)
+        names = {}
+        for program in programs:
+            for old, new in (("ko/", "text/"), ("steps=300", "steps=3, sequence_length=32"), ('"runs"', repr(self.folder.name)),
+                             ("http://mlflow:5000", f"file:{self.folder.name}/of-docs")):
+                program = program.replace(old, new)
+            exec(program, names)
+        self.assertEqual([job.state for job in names["jobs"]], 3 * [cherry.Job.SUCCEEDED])
+        self.assertEqual(set(names["frame"]["step"]), {3})
 
     def test_the_notebook_runs(self):
         path = ROOT / "client/python/notebooks/first-job.ipynb"
