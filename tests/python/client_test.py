@@ -245,7 +245,8 @@ class Writing(unittest.TestCase):
     def test_mistakes_name_their_field(self):
         for text, field in (("limits: {time: 1.2.3s}", "limits.time"), ("limits: {time: 99999999999999h}", "limits.time"),
                             ("train: {steps: 1e400}", "train.steps"), ("matrix: {train: [{steps: 1}]}", "matrix.train"),
-                            ("experts: [{jop: a}]", "experts[0].jop"), ("labels: {a: 1}", "labels.a")):
+                            ("experts: [{jop: a}]", "experts[0].jop"), ("from: {job: a, job_uid: b}", "from.job_uid"),
+                            ("labels: {a: 1}", "labels.a")):
             with self.assertRaises(cherry.SpecError, msg=text) as caught:
                 job_file.parse(f"kind: fuse\nname: a\n{text}\n", where="f.yaml")
             self.assertEqual(caught.exception.field, f"f.yaml: {field}")

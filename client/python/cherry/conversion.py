@@ -26,11 +26,17 @@ Field = Any  # A FieldDescriptor of whichever implementation protobuf has loaded
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
+_SPECS: dict[str, type[Spec]] = {}  # By the message's full name.
+
+
 @dataclasses.dataclass(kw_only=True)
 class Spec:
     """What all of cherry.specs have: to and from mappings, to a message."""
 
     _message: ClassVar[type[Message]]
+
+    def __init_subclass__(cls) -> None:
+        _SPECS[cls._message.DESCRIPTOR.full_name] = cls
 
     def to_dict(self) -> dict[str, Any]:
         """As a job file has it: what is None is left out."""
@@ -103,16 +109,16 @@ def _wrong(path: str, value: Any, what: str, remedy: str) -> errors.SpecError:
     return errors.SpecError(path, f"{shown} {what}", remedy)
 
 
-def _output_only(message: Message, key: str) -> bool:
-    return (message.DESCRIPTOR.name, key) in {
-        ("SourceRef", "job_uid"), ("ModelConfig", "token_chain"), ("EvaluateConfig", "baselines"), ("EvaluateConfig", "starts")}
+def _keys(message: Message) -> list[str]:
+    """What a job file may say of a message: the fields of its dataclass, which leaves out what is output only."""
+    return [field.name.rstrip("_") for field in dataclasses.fields(_SPECS[message.DESCRIPTOR.full_name])]
 
 
 def fill(message: Message, mapping: Mapping[str, Any], path: str = "") -> None:
     """Puts what a job file says into `message`; raises SpecError."""
     if not isinstance(mapping, Mapping):
         raise _wrong(path or "job", mapping, "is not a mapping", "give keys and values")
-    fields = {f.name: f for f in message.DESCRIPTOR.fields if not _output_only(message, f.name)}
+    fields = {key: message.DESCRIPTOR.fields_by_name[key] for key in _keys(message)}
     for key, value in mapping.items():
         at = _join(path, str(key))
         if key not in fields:

@@ -16,9 +16,6 @@ from google.protobuf.message import Message
 
 from cherry import errors
 from cherry.client import Client, Job, JobName
-from cherry.v1 import resources_pb2
-
-Sample = resources_pb2.MetricSample
 
 
 def _missing(package: str, extra: str) -> errors.CherryError:
