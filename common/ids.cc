@@ -23,6 +23,18 @@ void FillRandom(void* out, size_t size) {
   }
 }
 
+absl::StatusOr<JobName> ParseName(absl::string_view resource, absl::string_view collection, const char* what,
+                                  const char* remedy) {
+  const std::vector<std::string> parts = absl::StrSplit(resource, '/');
+  if (parts.size() != 4 || parts[0] != "namespaces" || parts[2] != collection) {
+    return InvalidField("NAME_INVALID", "name",
+                        absl::StrCat("name: '", resource.substr(0, 200), "' is not ", what), remedy);
+  }
+  RETURN_IF_ERROR(ValidateName(parts[1], "namespace"));
+  RETURN_IF_ERROR(ValidateName(parts[3], "name"));
+  return JobName{parts[1], parts[3]};
+}
+
 }  // namespace
 
 std::string NewUuid() {
@@ -62,14 +74,24 @@ absl::Status ValidateName(absl::string_view name, absl::string_view field) {
 std::string JobName::Resource() const { return absl::StrCat("namespaces/", ns, "/jobs/", job); }
 
 absl::StatusOr<JobName> ParseJobName(absl::string_view resource) {
-  const std::vector<std::string> parts = absl::StrSplit(resource, '/');
-  if (parts.size() != 4 || parts[0] != "namespaces" || parts[2] != "jobs") {
-    return InvalidField("NAME_INVALID", "name", absl::StrCat("name: '", resource, "' is not a job's name"),
-                        "give namespaces/NAMESPACE/jobs/JOB");
+  return ParseName(resource, "jobs", "a job's name", "give namespaces/NAMESPACE/jobs/JOB");
+}
+
+std::string ModelResource(absl::string_view ns, absl::string_view model) {
+  return absl::StrCat("namespaces/", ns, "/models/", model);
+}
+
+absl::StatusOr<JobName> ParseModelName(absl::string_view resource) {
+  return ParseName(resource, "models", "a model's name", "give namespaces/NAMESPACE/models/MODEL");
+}
+
+bool IsUuid(absl::string_view text) {
+  constexpr absl::string_view kForm = "00000000-0000-0000-0000-000000000000";
+  bool valid = text.size() == kForm.size();
+  for (size_t i = 0; valid && i < text.size(); ++i) {
+    valid = kForm[i] == '-' ? text[i] == '-' : absl::ascii_isxdigit(static_cast<unsigned char>(text[i])) != 0;
   }
-  RETURN_IF_ERROR(ValidateName(parts[1], "namespace"));
-  RETURN_IF_ERROR(ValidateName(parts[3], "name"));
-  return JobName{parts[1], parts[3]};
+  return valid;
 }
 
 }  // namespace cherry

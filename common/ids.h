@@ -29,6 +29,13 @@ struct JobName {
 // Parses "namespaces/{ns}/jobs/{job}".
 absl::StatusOr<JobName> ParseJobName(absl::string_view resource);
 
+// "namespaces/{ns}/models/{model}", and the parts of such a name.
+std::string ModelResource(absl::string_view ns, absl::string_view model);
+absl::StatusOr<JobName> ParseModelName(absl::string_view resource);
+
+// Eight, four, four, four and twelve hexadecimal digits.
+bool IsUuid(absl::string_view text);
+
 }  // namespace cherry
 
 #endif  // CHERRY_COMMON_IDS_H_

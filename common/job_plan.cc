@@ -17,7 +17,8 @@ v1::MemoryPlan PlanMemory(const ModelShape& shape, const v1::TrainConfig& train,
   // Of each FFN that a token goes through its input and output are copies.
   const int64_t ffns = shape.routes_ffn() ? shape.top_k : 1;
   const int64_t copies = shape.routes_ffn() ? 2 * shape.top_k * shape.dim : 0;
-  const int64_t per_layer = 8 * shape.dim + 3 * kv_dim + 4 * ffns * shape.ffn_dim + copies;
+  const int64_t per_layer =
+      5 * shape.dim + 3 * shape.query_dim() + 3 * kv_dim + 4 * ffns * shape.ffn_dim + copies;
   const bool recompute = train.activation_checkpoint() == v1::TrainConfig::FULL;
   const int64_t models = shape.routes_tokens() ? shape.experts : 1;
   const auto layers = static_cast<int64_t>(VisitsOf(shape).size());

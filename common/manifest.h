@@ -1,7 +1,7 @@
 // manifest.json: what makes a checkpoint directory valid. Written last, renamed into place.
 //
 // A directory holds model.safetensors (Hugging Face names), optimizer.safetensors, config.json,
-// tokenizer.json and manifest.json. Pure but for the files they name; thread-safe.
+// tokenizer.json (with its companions) and manifest.json. Pure but for the files they name; thread-safe.
 #ifndef CHERRY_COMMON_MANIFEST_H_
 #define CHERRY_COMMON_MANIFEST_H_
 
@@ -22,6 +22,12 @@ inline constexpr char kModelFile[] = "model.safetensors";
 inline constexpr char kOptimizerFile[] = "optimizer.safetensors";
 inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kTokenizerFile[] = "tokenizer.json";
+inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
+inline constexpr char kChatTemplateFile[] = "chat_template.jinja";
+// All that Hugging Face's AutoTokenizer reads. The first is always there, the others where the tokenizer came
+// with them.
+inline constexpr const char* kTokenizerFiles[] = {kTokenizerFile, kTokenizerConfigFile, kChatTemplateFile,
+                                                  "special_tokens_map.json"};
 
 struct ManifestEntry {
   std::string name;

@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/model_checks.h"
 #include "common/nearest.h"
-#include "common/spec_checks.h"
 #include "common/spec_kinds.h"
 #include "common/status.h"
 
@@ -36,92 +36,9 @@ constexpr PresetEntry kPresets[] = {
     {"cherry-moee-743m", 6, 1280, 20, 3200, 44544, false, 8, v1::FuseConfig::FFN},
 };
 
-absl::Status CheckRange(absl::string_view field, int64_t value, int64_t low, int64_t high) {
-  if (value >= low && value <= high) {
-    return absl::OkStatus();
-  }
-  return InvalidField("OUT_OF_RANGE", field, absl::StrCat(field, ": ", value, " is not in ", low, "..", high),
-                      absl::StrCat("give a value from ", low, " to ", high));
-}
-
-absl::Status CheckDivides(absl::string_view field, int64_t part, absl::string_view whole_name,
-                          int64_t whole) {
-  if (whole % part == 0) {
-    return absl::OkStatus();
-  }
-  return InvalidField("NOT_DIVISIBLE", field,
-                      absl::StrCat(field, ": ", part, " does not divide ", whole_name, " = ", whole),
-                      absl::StrCat("change ", field, " or ", whole_name));
-}
-
-absl::Status CheckLora(const ModelShape& shape) {
-  const std::string field = "model.lora_rank";
-  RETURN_IF_ERROR(CheckRange(field, shape.lora_rank, 1, shape.most_lora_rank()));
-  const std::string given = absl::StrCat(field, ": ", shape.lora_rank);
-  const std::vector<Visit> visits = VisitsOf(shape);
-  if (std::none_of(visits.begin(), visits.end(), [](const Visit& visit) { return visit.loop >= 0; })) {
-    return InvalidField("FIELD_NOT_ALLOWED", field,
-                        absl::StrCat(given, " belongs to the visits of loops, and there are none"),
-                        "give model.schedule a loop, e.g. 1 + 4x8 + 1, or give 0");
-  }
-  if (shape.routes_ffn()) {
-    return InvalidField("FIELD_NOT_ALLOWED", field,
-                        absl::StrCat(given, " is not possible with experts that are FFNs"),
-                        "use model.routing: token, or give 0");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckShape(const ModelShape& shape) {
-  RETURN_IF_ERROR(CheckRange("model.layers", shape.layers, 1, 512));
-  RETURN_IF_ERROR(CheckRange("model.dim", shape.dim, 2, 65536));
-  RETURN_IF_ERROR(CheckRange("model.heads", shape.heads, 1, 1024));
-  RETURN_IF_ERROR(CheckRange("model.kv_heads", shape.kv_heads, 1, 1024));
-  RETURN_IF_ERROR(CheckRange("model.ffn_dim", shape.ffn_dim, 1, 1 << 20));
-  RETURN_IF_ERROR(CheckRange("model.vocab", shape.vocab, 2, 1 << 24));
-  RETURN_IF_ERROR(CheckDivides("model.heads", shape.heads, "model.dim", shape.dim));
-  RETURN_IF_ERROR(CheckDivides("model.kv_heads", shape.kv_heads, "model.heads", shape.heads));
-  if (shape.head_dim() % 2 != 0) {
-    return InvalidField("NOT_DIVISIBLE", "model.heads",
-                        absl::StrCat("model.heads: ", shape.heads, " heads of dim ", shape.dim, " have ",
-                                     shape.head_dim(), " channels each, an odd number"),
-                        "RoPE turns pairs of channels: make model.dim / model.heads even");
-  }
-  if (shape.experts != 0) {
-    RETURN_IF_ERROR(CheckRange("model.experts", shape.experts, 2, 64));
-    RETURN_IF_ERROR(CheckRange("model.top_k", shape.top_k, 1, shape.experts));
-    RETURN_IF_ERROR(CheckReal("model.balance_rate", shape.balance_rate, 0.0, 10.0));
-  }
-  for (const auto& [field, value] : {std::pair<const char*, double>{"model.rope_theta", shape.rope_theta},
-                                     {"model.norm_eps", shape.norm_eps},
-                                     {"model.init_std", shape.init_std}}) {
-    if (!(value > 0.0 && value < 1e12)) {
-      return InvalidField("OUT_OF_RANGE", field,
-                          absl::StrCat(field, ": ", value, " is not a positive number"),
-                          "leave it out for the default");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckVocabulary(const ModelShape& shape, int64_t dataset_vocab) {
-  if (shape.vocab == 0) {
-    return InvalidField("VOCABULARY_UNKNOWN", "model.vocab",
-                        "model.vocab: neither the job nor its dataset gives it",
-                        "give model.vocab, or data.train with a registered dataset");
-  }
-  if (shape.vocab < dataset_vocab) {
-    return InvalidField(
-        "VOCABULARY_MISMATCH", "model.vocab",
-        absl::StrCat("model.vocab: ", shape.vocab, " is smaller than the dataset's ", dataset_vocab),
-        absl::StrCat("use ", dataset_vocab, " or more (the rest is padding), or leave it out"));
-  }
-  return absl::OkStatus();
-}
-
 int64_t AttentionMatrices(const ModelShape& shape) {
   const int64_t kv_dim = shape.kv_heads * shape.head_dim();
-  return 2 * shape.dim * shape.dim + 2 * shape.dim * kv_dim;
+  return 2 * shape.dim * shape.query_dim() + 2 * shape.dim * kv_dim;
 }
 
 int64_t FfnMatrices(const ModelShape& shape) { return 3 * shape.dim * shape.ffn_dim; }
@@ -131,8 +48,16 @@ int64_t LayerMatrices(const ModelShape& shape, int64_t ffns) {
   return AttentionMatrices(shape) + ffns * FfnMatrices(shape);
 }
 
-int64_t LayerNorms(const ModelShape& shape) {
-  return 2 * shape.dim + (shape.qk_norm ? 2 * shape.head_dim() : 0);
+int64_t AttentionBiases(const ModelShape& shape) {
+  const int64_t qkv = shape.query_dim() + 2 * shape.kv_heads * shape.head_dim();
+  return shape.attention_bias == v1::ModelConfig::NONE  ? 0
+         : shape.attention_bias == v1::ModelConfig::QKV ? qkv
+                                                        : qkv + shape.dim;
+}
+
+// Norms and biases.
+int64_t LayerVectors(const ModelShape& shape) {
+  return 2 * shape.dim + (shape.qk_norm ? 2 * shape.head_dim() : 0) + AttentionBiases(shape);
 }
 
 // Each visit has a router of its own: a row and a bias for each expert.
@@ -144,13 +69,14 @@ int64_t Routers(const ModelShape& shape) {
 // Two norms of what it reads, the matrix that joins them, a layer and a last norm.
 int64_t ChainMatrices(const ModelShape& shape) { return 2 * shape.dim * shape.dim + LayerMatrices(shape, 1); }
 int64_t ChainParameters(const ModelShape& shape) {
-  return shape.token_chain ? ChainMatrices(shape) + LayerNorms(shape) + 3 * shape.dim : 0;
+  return shape.token_chain ? ChainMatrices(shape) + LayerVectors(shape) + 3 * shape.dim : 0;
 }
 
 // Elements of the two matrices of each product that a visit adds to the matrices of its layer.
 int64_t LoraMatrices(const ModelShape& shape) {
   const int64_t kv_dim = shape.kv_heads * shape.head_dim();
-  return shape.lora_rank * (4 * shape.dim + 2 * (shape.dim + kv_dim) + 3 * (shape.dim + shape.ffn_dim));
+  return shape.lora_rank *
+         (2 * (shape.dim + shape.query_dim()) + 2 * (shape.dim + kv_dim) + 3 * (shape.dim + shape.ffn_dim));
 }
 
 // What loops add to their layers: two gains and two more norms for each visit but the first norms, the
@@ -183,7 +109,7 @@ int64_t LoopProducts(const ModelShape& shape) {
 // Without the chain, and where experts are FFNs with `ffns` of them in each layer.
 int64_t CountTrunk(const ModelShape& shape, int64_t ffns) {
   const int64_t embeddings = (shape.tied_embeddings ? 1 : 2) * shape.vocab * shape.dim;
-  return shape.layers * (LayerMatrices(shape, ffns) + LayerNorms(shape)) + embeddings + shape.dim +
+  return shape.layers * (LayerMatrices(shape, ffns) + LayerVectors(shape)) + embeddings + shape.dim +
          LoopParameters(shape) + Routers(shape);
 }
 
@@ -280,12 +206,17 @@ absl::StatusOr<ModelShape> ResolveModel(const v1::ModelConfig& given, int64_t da
         config.has_balance_rate() ? config.balance_rate() : UsualBalanceRate(config.balance());
   }
   shape.token_chain = config.token_chain();
+  shape.head_width =
+      config.has_head_dim() && config.head_dim() * config.heads() == config.dim() ? 0 : config.head_dim();
+  shape.attention_bias = config.attention_bias();
+  shape.rope_scaling = config.rope_scaling();
+  shape.positions = config.positions();
+  shape.begin_token = config.has_begin_token() ? config.begin_token() : kBeginToken;
+  if (config.end_tokens_size() > 0) {
+    shape.end_tokens.assign(config.end_tokens().begin(), config.end_tokens().end());
+  }
   RETURN_IF_ERROR(CheckVocabulary(shape, dataset_vocab));
   RETURN_IF_ERROR(CheckShape(shape));
-  RETURN_IF_ERROR(ParseSchedule(shape.schedule, shape.layers).status());
-  if (shape.lora_rank != 0) {
-    RETURN_IF_ERROR(CheckLora(shape));
-  }
   return shape;
 }
 
@@ -318,6 +249,22 @@ v1::ModelConfig ToConfig(const ModelShape& shape) {
   }
   if (shape.token_chain) {
     config.set_token_chain(true);
+  }
+  if (shape.head_width != 0) {
+    config.set_head_dim(static_cast<int32_t>(shape.head_width));
+  }
+  config.set_attention_bias(shape.attention_bias);
+  if (shape.rope_scaling.type() != v1::RopeScaling::DEFAULT) {
+    *config.mutable_rope_scaling() = shape.rope_scaling;
+  }
+  if (shape.positions != 0) {
+    config.set_positions(static_cast<int32_t>(shape.positions));
+  }
+  if (shape.begin_token != kBeginToken) {
+    config.set_begin_token(shape.begin_token);
+  }
+  if (shape.end_tokens != std::vector<int32_t>{kEndToken}) {
+    config.mutable_end_tokens()->Assign(shape.end_tokens.begin(), shape.end_tokens.end());
   }
   return config;
 }
@@ -353,13 +300,13 @@ double FlopsPerToken(const ModelShape& shape, int64_t sequence_length) {
   const int64_t routers = shape.routes_ffn() ? layers * shape.experts * shape.dim : 0;
   const double in_products = static_cast<double>(layers * LayerMatrices(shape, ffns) + routers +
                                                  LoopProducts(shape) + shape.vocab * shape.dim);
-  return 6.0 * in_products + 6.0 * static_cast<double>(layers * shape.dim * sequence_length);
+  return 6.0 * in_products + 6.0 * static_cast<double>(layers * shape.query_dim() * sequence_length);
 }
 
 double MultiTokenFlopsPerToken(const ModelShape& shape, int64_t sequence_length,
                                const v1::MultiTokenConfig& multi_token) {
   const double head = 6.0 * static_cast<double>(shape.vocab * shape.dim);
-  const double chain = 6.0 * static_cast<double>(ChainMatrices(shape) + shape.dim * sequence_length);
+  const double chain = 6.0 * static_cast<double>(ChainMatrices(shape) + shape.query_dim() * sequence_length);
   return multi_token.depth() * (head + (multi_token.form() == v1::MultiTokenConfig::CHAIN ? chain : 0.0));
 }
 

@@ -18,6 +18,10 @@
 
 namespace cherry {
 
+// Begin and end a text in every tokenizer that Cherry trains.
+inline constexpr int32_t kBeginToken = 1;
+inline constexpr int32_t kEndToken = 2;
+
 // A ModelConfig with every field known.
 struct ModelShape {
   int64_t layers = 0;
@@ -40,10 +44,18 @@ struct ModelShape {
   v1::FuseConfig::Balance balance = v1::FuseConfig::LOSS_FREE;  // Of training, as its rate.
   double balance_rate = 0.001;
   bool token_chain = false;  // Has a module that predicts further tokens.
+  int64_t head_width = 0;    // 0: dim / heads.
+  v1::ModelConfig::Bias attention_bias = v1::ModelConfig::NONE;
+  v1::RopeScaling rope_scaling = {};
+  // What an imported model or its dataset's tokenizer brings: see ModelConfig.
+  int64_t positions = 0;  // 0: those it is trained on.
+  int32_t begin_token = kBeginToken;
+  std::vector<int32_t> end_tokens = {kEndToken};  // The first ends a document.
 
-  int64_t head_dim() const { return dim / heads; }
+  int64_t head_dim() const { return head_width > 0 ? head_width : dim / heads; }
+  int64_t query_dim() const { return heads * head_dim(); }
   // No matrix of a layer has a higher rank to add.
-  int64_t most_lora_rank() const { return std::min({dim, kv_heads * head_dim(), ffn_dim}); }
+  int64_t most_lora_rank() const { return std::min({dim, query_dim(), kv_heads * head_dim(), ffn_dim}); }
   bool routes_ffn() const { return experts > 0 && routing == v1::FuseConfig::FFN; }
   bool routes_tokens() const { return experts > 0 && routing == v1::FuseConfig::TOKEN; }
 };

@@ -14,6 +14,10 @@ std::string LayerName(int64_t layer, absl::string_view part) {
   return absl::StrCat("model.layers.", layer, ".", part, ".weight");
 }
 
+std::string BiasName(int64_t layer, absl::string_view part) {
+  return absl::StrCat("model.layers.", layer, ".", part, ".bias");
+}
+
 std::string VisitName(const Visit& visit, absl::string_view part) {
   return visit.loop < 0 ? LayerName(visit.layer, part)
                         : LayerName(visit.layer, absl::StrCat("visits.", visit.round, ".", part));
@@ -48,6 +52,8 @@ std::string RouterName(const Visit& visit) { return VisitName(visit, "mlp.gate")
 std::string RouterBiasName(const Visit& visit) { return VisitName(visit, "mlp.gate.load_bias"); }
 
 std::string ChainName(absl::string_view part) { return absl::StrCat(kChainPrefix, part, ".weight"); }
+
+std::string ChainBiasName(absl::string_view part) { return absl::StrCat(kChainPrefix, part, ".bias"); }
 
 bool IsChainName(absl::string_view name) { return absl::StartsWith(name, kChainPrefix); }
 

@@ -14,6 +14,9 @@ namespace cherry {
 // "model.layers.3.mlp.up_proj.weight"
 std::string LayerName(int64_t layer, absl::string_view part);
 
+// "model.layers.3.self_attn.q_proj.bias". Visits share a layer's biases as its matrices.
+std::string BiasName(int64_t layer, absl::string_view part);
+
 // What a visit of a looped layer has of its own, "model.layers.3.visits.2.mlp.gain.weight"; outside of loops
 // the layer's.
 std::string VisitName(const Visit& visit, absl::string_view part);
@@ -27,6 +30,9 @@ std::string LoraBName(const Visit& visit, absl::string_view part);
 inline constexpr const char* kLayerMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
                                                  "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
                                                  "mlp.down_proj"};
+// Those of them that may have a bias.
+inline constexpr const char* kBiasedMatrices[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                  "self_attn.o_proj"};
 
 // Of the loop that the visit belongs to: "model.loops.0.injection.weight", and its round's vector and gain.
 std::string InjectionName(const Visit& visit);
@@ -40,6 +46,7 @@ std::string RouterBiasName(const Visit& visit);
 
 // The module that predicts further tokens: "model.token_chain.layer.mlp.up_proj.weight".
 std::string ChainName(absl::string_view part);
+std::string ChainBiasName(absl::string_view part);
 bool IsChainName(absl::string_view name);
 
 // Of whole models that are mixed by token: what stands before each one's names, and the gate.

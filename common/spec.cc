@@ -180,16 +180,59 @@ absl::Status ResolveSchedule(int64_t steps, double learning_rate, v1::LrSchedule
   return absl::OkStatus();
 }
 
-absl::Status ResolveTrain(v1::TrainConfig* train) {
-  if (!train->has_steps()) train->set_steps(1000);
+// Of the training splits as far as they are there: what is not is told later.
+int64_t TrainTokens(const SpecContext& context, const v1::JobSpec& spec) {
+  int64_t tokens = 0;
+  const std::vector<std::string> parts = SplitParts(spec.data().train());
+  for (size_t i = 0; i < parts.size() && i < context.train.size(); ++i) {
+    const v1::Split* const split = FindSplit(context.train[i], parts[i]);
+    tokens += split == nullptr ? 0 : split->tokens();
+  }
+  return tokens;
+}
+
+// Steps from `tokens` or `epochs`, which the resolved spec has no longer.
+absl::Status ResolveSteps(int64_t train_tokens, v1::TrainConfig* train) {
+  const int given =
+      (train->has_steps() ? 1 : 0) + (train->has_tokens() ? 1 : 0) + (train->has_epochs() ? 1 : 0);
+  if (given > 1) {
+    const char* const field = train->has_tokens() ? "train.tokens" : "train.epochs";
+    return InvalidField(
+        "FIELD_NOT_ALLOWED", field,
+        absl::StrCat(field, ": is given beside ", train->has_steps() ? "train.steps" : "train.epochs"),
+        "give one of train.steps, train.tokens and train.epochs");
+  }
+  if (given == 0) {
+    train->set_steps(1000);
+  }
+  if (train->has_steps()) {
+    return absl::OkStatus();
+  }
+  constexpr double kMostTokens = 1e15, kMostEpochs = 1e6;
+  if (train->has_tokens()) {
+    RETURN_IF_ERROR(CheckInteger("train.tokens", train->tokens(), 1, static_cast<int64_t>(kMostTokens)));
+  } else if (!(train->epochs() > 0.0 && train->epochs() <= kMostEpochs)) {
+    return OutOfRange("train.epochs", absl::StrCat(train->epochs()), "(0, 1000000]");
+  }
+  const double tokens = train->has_tokens() ? static_cast<double>(train->tokens())
+                                            : train->epochs() * static_cast<double>(train_tokens);
+  const double step = static_cast<double>(train->global_batch_size()) * train->sequence_length();
+  train->set_steps(std::max<int64_t>(1, static_cast<int64_t>(std::ceil(tokens / step - 1e-9))));
+  train->clear_tokens();
+  train->clear_epochs();
+  return absl::OkStatus();
+}
+
+absl::Status ResolveTrain(int64_t train_tokens, v1::TrainConfig* train) {
   if (!train->has_sequence_length()) train->set_sequence_length(256);
   if (!train->has_global_batch_size()) train->set_global_batch_size(16);
   if (!train->has_micro_batch_size()) train->set_micro_batch_size(4);
   if (!train->has_seed()) train->set_seed(1);
   if (!train->has_deterministic()) train->set_deterministic(false);
-  RETURN_IF_ERROR(CheckInteger("train.steps", train->steps(), 1, kMaxSteps));
   RETURN_IF_ERROR(CheckInteger("train.sequence_length", train->sequence_length(), 2, 1 << 20));
   RETURN_IF_ERROR(CheckInteger("train.global_batch_size", train->global_batch_size(), 1, 1 << 24));
+  RETURN_IF_ERROR(ResolveSteps(train_tokens, train));
+  RETURN_IF_ERROR(CheckInteger("train.steps", train->steps(), 1, kMaxSteps));
   RETURN_IF_ERROR(CheckInteger("train.micro_batch_size", train->micro_batch_size(), 1, 1 << 16));
   RETURN_IF_ERROR(CheckInteger("train.seed", train->seed(), 0, int64_t{1} << 53));
   RETURN_IF_ERROR(ResolveOptimizer(train->mutable_optimizer()));
@@ -208,6 +251,15 @@ absl::Status CheckBatch(const v1::JobSpec& spec) {
                       absl::StrCat("train.global_batch_size: ", train.global_batch_size(),
                                    " is not a multiple of micro_batch_size * ranks = ", unit),
                       absl::StrCat("use ", near, ", or change train.micro_batch_size"));
+}
+
+// The tokens that begin and end a text are the tokenizer's.
+void TakeTokens(const v1::Dataset& data, v1::ModelConfig* model) {
+  model->clear_begin_token();
+  if (data.has_begin_token()) {
+    model->set_begin_token(data.begin_token());
+  }
+  *model->mutable_end_tokens() = data.end_tokens();
 }
 
 // A shape given beside a parent must be the parent's.
@@ -236,6 +288,7 @@ absl::Status ResolveModelSection(const SpecContext& context, v1::JobSpec* spec) 
     *spec->mutable_model() = ToConfig(wanted);
     return absl::OkStatus();
   }
+  TakeTokens(*context.train.front(), &given);
   ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(given, vocab));
   const std::string preset = given.preset();
   *spec->mutable_model() = ToConfig(shape);
@@ -315,7 +368,7 @@ absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecConte
     resolved.set_namespace_("default");
   }
   RETURN_IF_ERROR(ResolveResources(resolved.mutable_resources()));
-  RETURN_IF_ERROR(ResolveTrain(resolved.mutable_train()));
+  RETURN_IF_ERROR(ResolveTrain(TrainTokens(context, resolved), resolved.mutable_train()));
   RETURN_IF_ERROR(CheckBatch(resolved));
   RETURN_IF_ERROR(ResolveData(context, &resolved));
   RETURN_IF_ERROR(ResolveModelOfKind(context, &resolved));

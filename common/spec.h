@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "cherry/v1/job.pb.h"
 #include "cherry/v1/resources.pb.h"
+#include "common/data_parts.h"
 
 namespace cherry {
 
@@ -48,19 +49,6 @@ absl::Status CheckForm(const v1::JobSpec& spec);
 // Returns the spec with every default filled in, or the first thing that is wrong with it: names, ranges,
 // divisibility, presets, datasets, vocabulary, what a kind needs and forbids.
 absl::StatusOr<v1::JobSpec> ResolveSpec(const v1::JobSpec& spec, const SpecContext& context);
-
-// "ko/train" -> {"ko", "train"}
-struct SplitRef {
-  std::string dataset;
-  std::string split;
-};
-absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view field);
-
-// The parts of data.train or data.valid as they are written: "ko/train + en/train" has two. Unchecked.
-std::vector<std::string> SplitParts(absl::string_view text);
-
-// The dataset that a part names: all before its slash.
-std::string DatasetOfPart(absl::string_view part);
 
 // Whether a part of either names `dataset`.
 bool NamesDataset(const v1::DataConfig& data, absl::string_view dataset);

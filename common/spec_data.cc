@@ -4,11 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
-#include "common/ids.h"
 #include "common/spec_checks.h"
 #include "common/spec_kinds.h"
 #include "common/status.h"
@@ -83,33 +80,13 @@ absl::Status CheckParts(absl::string_view field, const std::string& given,
     if (std::find(parts.begin(), parts.begin() + static_cast<int64_t>(i), parts[i]) !=
         parts.begin() + static_cast<int64_t>(i)) {
       return InvalidField("FIELD_REPEATED", field, absl::StrCat(field, ": '", parts[i], "' is named twice"),
-                          "name each part once: all have equal shares");
+                          "name each part once; a number before it, as in 0.7 ko/train, is its share");
     }
   }
-  return absl::OkStatus();
+  return PartShares(given, field).status();
 }
 
 }  // namespace
-
-absl::StatusOr<SplitRef> ParseSplitRef(absl::string_view text, absl::string_view field) {
-  const std::vector<std::string> parts = absl::StrSplit(text, '/');
-  if (parts.size() == 2 && ValidateName(parts[0], field).ok() && ValidateName(parts[1], field).ok()) {
-    return SplitRef{parts[0], parts[1]};
-  }
-  return InvalidField("DATASET_INVALID", field,
-                      absl::StrCat(field, ": '", text.substr(0, 200), "' is not DATASET/SPLIT"),
-                      "write it as ko/train");
-}
-
-std::vector<std::string> SplitParts(absl::string_view text) {
-  std::vector<std::string> parts;
-  for (const absl::string_view part : absl::StrSplit(text, '+')) {
-    parts.emplace_back(absl::StripAsciiWhitespace(part));
-  }
-  return parts;
-}
-
-std::string DatasetOfPart(absl::string_view part) { return std::string(part.substr(0, part.find('/'))); }
 
 bool NamesDataset(const v1::DataConfig& data, absl::string_view dataset) {
   for (const std::string& splits : {data.train(), data.valid()}) {
@@ -145,6 +122,12 @@ absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec) {
                         "name the held-out split, e.g. ko/valid: every checkpoint is measured on it");
   }
   RETURN_IF_ERROR(CheckParts("data.valid", spec->data().valid(), context.valid, window));
+  if (HasShares(spec->data().valid())) {
+    return InvalidField(
+        "FIELD_NOT_ALLOWED", "data.valid",
+        absl::StrCat("data.valid: '", spec->data().valid(), "' has shares, but is measured whole"),
+        "leave the numbers out");
+  }
   if (context.train.front()->tokenizer_hash() != context.valid.front()->tokenizer_hash()) {
     return InvalidField("TOKENIZER_MISMATCH", "data.valid",
                         absl::StrCat("data.valid: '", spec->data().valid(), "' has another tokenizer than '",
@@ -153,11 +136,10 @@ absl::Status ResolveData(const SpecContext& context, v1::JobSpec* spec) {
   }
   if (context.parent_data != nullptr && spec->has_from() &&
       context.parent_data->tokenizer_hash() != context.train.front()->tokenizer_hash()) {
-    return InvalidField(
-        "TOKENIZER_MISMATCH", "data.train",
-        absl::StrCat("data.train: '", spec->data().train(), "' has another tokenizer than '",
-                     context.parent_data->name(), "', which the model of from.job was trained on"),
-        absl::StrCat("prepare it with `--tokenizer ", context.parent_data->name(), "`"));
+    return InvalidField("TOKENIZER_MISMATCH", "data.train",
+                        absl::StrCat("data.train: '", spec->data().train(), "' has another tokenizer than '",
+                                     context.parent_data->name(), "', which the model of from has"),
+                        absl::StrCat("prepare it with `--tokenizer ", context.parent_data->name(), "`"));
   }
   return CheckResponses(context, spec->data());
 }

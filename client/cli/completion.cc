@@ -75,7 +75,7 @@ _cherry() {
     '') choices='@TOP@' ;;
 @CASES@  esac; fi
   case "$sofar $previous" in
-    'get get') choices='jobs pipelines workers checkpoints datasets presets events' ;;
+    'get get') choices='jobs pipelines workers checkpoints datasets models presets events' ;;
     'describe describe') choices='job worker checkpoint' ;;
     'completion completion') choices='bash zsh' ;;
     'submit '*|'data prepare '*) [[ $current == -* ]] || { COMPREPLY=(); return; } ;;

@@ -108,6 +108,7 @@ absl::StatusOr<v1::Job> FollowJob(Context* context, const std::string& resource,
   WatchView view(context->terminal(), context->width());
   v1::WatchJobRequest request;
   request.set_name(resource);
+  // After an outage too: a series may be behind others, and what comes again is drawn over itself.
   request.set_after_step(show ? 0 : -1);
   v1::GetJobRequest name_only;
   name_only.set_name(resource);
@@ -117,15 +118,13 @@ absl::StatusOr<v1::Job> FollowJob(Context* context, const std::string& resource,
     const absl::Status status = client->WatchJob(request, deadline, [&](const v1::WatchJobResponse& message) {
       empty_streams = 0;
       last = message.job();
-      for (const v1::MetricSample& sample : message.samples()) {
-        request.set_after_step(std::max(request.after_step(), sample.step()));
-      }
       if (show) {
         context->out() << view.Update(message, absl::Now()) << std::flush;
       }
-      return !IsTerminal(last.state());
+      // Samples of a job that has ended may still follow: the stream ends after the last.
+      return show || !IsTerminal(last.state());
     });
-    if (IsTerminal(last.state())) {
+    if (IsTerminal(last.state()) && (status.ok() || !show)) {
       return last;
     }
     if (absl::IsCancelled(status)) {

@@ -260,6 +260,22 @@ absl::Status GetDatasets(Context* context, Client* client, Listing* listing) {
   return Show(context, listing, datasets, DatasetTable(datasets, context->output() == Output::kWide), names);
 }
 
+absl::Status GetModels(Context* context, Client* client, Listing* listing) {
+  v1::ListModelsRequest request;
+  request.set_namespace_(context->ns());
+  std::vector<v1::Model> all;
+  RETURN_IF_ERROR(ReadPages(client, &Client::ListModels, request, [&](const v1::ListModelsResponse& page) {
+    all.insert(all.end(), page.models().begin(), page.models().end());
+  }));
+  const auto short_name = [](const v1::Model& model) {
+    return model.name().substr(model.name().rfind('/') + 1);
+  };
+  ASSIGN_OR_RETURN(const std::vector<v1::Model> models, Pick(all, listing->query, short_name));
+  std::vector<std::string> names;
+  std::transform(models.begin(), models.end(), std::back_inserter(names), short_name);
+  return Show(context, listing, models, ModelTable(models, names, context->output() == Output::kWide), names);
+}
+
 absl::Status GetPresets(Context* context, Client* client, Listing* listing) {
   ASSIGN_OR_RETURN(const v1::ListPresetsResponse response, client->ListPresets({}));
   ASSIGN_OR_RETURN(const std::vector<v1::Preset> presets,
@@ -277,8 +293,9 @@ using Getter = absl::Status (*)(Context*, Client*, Listing*);
 
 Getter GetterOf(const std::string& what) {
   static const auto* const getters = new std::map<std::string, Getter>{
-      {"jobs", &GetJobs},         {"workers", &GetWorkers},     {"checkpoints", &GetCheckpoints},
-      {"datasets", &GetDatasets}, {"pipelines", &GetPipelines}, {"presets", &GetPresets}};
+      {"jobs", &GetJobs},         {"workers", &GetWorkers}, {"checkpoints", &GetCheckpoints},
+      {"datasets", &GetDatasets}, {"models", &GetModels},   {"pipelines", &GetPipelines},
+      {"presets", &GetPresets}};
   return getters->at(what);
 }
 
@@ -313,13 +330,14 @@ absl::Status Get(Context* context, const GetFlags& flags) {
 
 void RegisterGet(CLI::App& app, Context* context) {
   auto flags = std::make_shared<GetFlags>();
-  CLI::App* const get = AddCommand(app, context, "get",
-                                   "List jobs, pipelines, workers, checkpoints, datasets, presets or events",
-                                   "cherry get jobs --state running -l team=ko\n"
-                                   "cherry get checkpoints ko-base\n"
-                                   "cherry get job ko-base -o spec > again.yaml",
-                                   [context, flags] { return Get(context, *flags); });
-  get->add_option("KIND", flags->what, "jobs, pipelines, workers, checkpoints, datasets, presets or events")
+  CLI::App* const get = AddCommand(
+      app, context, "get", "List jobs, pipelines, workers, checkpoints, datasets, models, presets or events",
+      "cherry get jobs --state running -l team=ko\n"
+      "cherry get checkpoints ko-base\n"
+      "cherry get job ko-base -o spec > again.yaml",
+      [context, flags] { return Get(context, *flags); });
+  get->add_option("KIND", flags->what,
+                  "jobs, pipelines, workers, checkpoints, datasets, models, presets or events")
       ->required();
   get->add_option("NAME", flags->names, "only these; for checkpoints and events: of these jobs");
   get->add_option("-l,--label", flags->labels,

@@ -30,6 +30,7 @@ const std::vector<Kind>& Kinds() {
        true,
        {"pending", "starting", "running", "paused", "backoff", "succeeded", "failed", "cancelled"}},
       {"pipelines", false, true, {}},
+      {"models", false, false, {}},
       {"presets", false, false, {}},
       {"workers", true, true, {"ready", "cordoned", "draining", "lost"}},
   };

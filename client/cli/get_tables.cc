@@ -196,6 +196,29 @@ Table DatasetTable(const std::vector<v1::Dataset>& datasets, bool wide) {
   return table;
 }
 
+Table ModelTable(const std::vector<v1::Model>& models, const std::vector<std::string>& names, bool wide) {
+  std::vector<std::string> headers = {"NAME", "PARAMETERS", "LAYERS", "DIM", "VOCAB", "DTYPE", "AGE"};
+  if (wide) {
+    headers.insert(headers.end(), {"PATH", "TOKENIZER", "DESCRIPTION"});
+  }
+  Table table(headers);
+  for (size_t i = 0; i < models.size(); ++i) {
+    const v1::Model& model = models[i];
+    std::vector<std::string> row = {names[i],
+                                    CountText(static_cast<double>(model.parameters())),
+                                    absl::StrCat(model.config().layers()),
+                                    absl::StrCat(model.config().dim()),
+                                    absl::StrCat(model.config().vocab()),
+                                    model.dtype(),
+                                    Age(model.create_time())};
+    if (wide) {
+      row.insert(row.end(), {model.path(), model.tokenizer_hash(), model.description()});
+    }
+    table.Row(row);
+  }
+  return table;
+}
+
 Table PresetTable(const std::vector<v1::Preset>& presets) {
   Table table(
       {"NAME", "LAYERS", "DIM", "HEADS", "KV", "FFN", "VOCAB", "PARAMETERS", "ACTIVE", "FLOPS/TOKEN"});

@@ -20,6 +20,7 @@ Table WorkerTable(const std::vector<v1::Worker>& workers, absl::string_view ns, 
 Table CheckpointTable(const std::vector<v1::Checkpoint>& checkpoints, const std::vector<std::string>& names,
                       bool wide);
 Table DatasetTable(const std::vector<v1::Dataset>& datasets, bool wide);
+Table ModelTable(const std::vector<v1::Model>& models, const std::vector<std::string>& names, bool wide);
 Table PresetTable(const std::vector<v1::Preset>& presets);
 Table AttemptTable(const v1::Job& job);
 

@@ -165,13 +165,9 @@ const std::map<std::string, std::string>& OtherWays() {
        "give train.global_batch_size: accumulation is global_batch_size / (micro_batch_size * ranks)"},
       {"accumulate_grad_batches",
        "give train.global_batch_size: accumulation is global_batch_size / (micro_batch_size * ranks)"},
-      {"epochs", "give train.steps; `cherry submit --dry-run` tells how many epochs they are"},
-      {"num_epochs", "give train.steps; `cherry submit --dry-run` tells how many epochs they are"},
-      {"num_train_epochs", "give train.steps; `cherry submit --dry-run` tells how many epochs they are"},
       {"nodes", "give resources.ranks, and resources.ranks_per_host where hosts must share them"},
       {"num_nodes", "give resources.ranks, and resources.ranks_per_host where hosts must share them"},
       {"warmup_ratio", "give train.lr_scheduler.warmup_steps, a number of steps"},
-      {"head_dim", "give model.dim and model.heads: head_dim is dim / heads"},
       {"dropout", "remove it: Cherry's models have no dropout"},
       {"tokenizer", "remove it: the tokenizer comes with the dataset (`cherry data prepare`)"},
       {"output_dir", "remove it: checkpoints go to the cluster's own root (`cherry get checkpoints`)"},
@@ -273,7 +269,9 @@ std::string NearestShort(absl::string_view word, const std::vector<std::string>&
 bool IsOutputOnly(const FieldDescriptor& field) {
   const Descriptor* const type = field.containing_type();
   return (type == v1::SourceRef::descriptor() && field.name() == "job_uid") ||
-         (type == v1::ModelConfig::descriptor() && field.name() == "token_chain") ||
+         (type == v1::ModelConfig::descriptor() &&
+          (field.name() == "token_chain" || field.name() == "positions" || field.name() == "begin_token" ||
+           field.name() == "end_tokens")) ||
          (type == v1::EvaluateConfig::descriptor() &&
           (field.name() == "baselines" || field.name() == "starts"));
 }

@@ -51,6 +51,23 @@ int64_t TemplateBytes(absl::string_view packed) {
   return static_cast<int64_t>(bytes);
 }
 
+const char kChatTemplate[] =
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '\n' }}{% endfor "
+    "%}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}";
+
+absl::StatusOr<std::vector<int32_t>> EncodeChatPrompt(const Tokenizer& tokenizer, absl::string_view prompt) {
+  ASSIGN_OR_RETURN(const std::vector<int32_t> roles, FindRoleTokens(tokenizer));
+  ASSIGN_OR_RETURN(const std::vector<int32_t> line_end, tokenizer.Encode("\n"));
+  ASSIGN_OR_RETURN(const std::vector<int32_t> said, tokenizer.Encode(absl::StrCat(prompt, "\n")));
+  std::vector<int32_t> ids = {roles[Index(Role::kUser)]};
+  ids.insert(ids.end(), line_end.begin(), line_end.end());
+  ids.insert(ids.end(), said.begin(), said.end());
+  ids.push_back(roles[Index(Role::kAssistant)]);
+  ids.insert(ids.end(), line_end.begin(), line_end.end());
+  return ids;
+}
+
 absl::StatusOr<std::vector<int32_t>> FindRoleTokens(const Tokenizer& tokenizer) {
   std::vector<int32_t> ids;
   for (const Role role : kAll) {
@@ -66,7 +83,7 @@ absl::StatusOr<std::vector<int32_t>> FindRoleTokens(const Tokenizer& tokenizer) 
                           absl::StrCat("tokenizer: ", token,
                                        " is no special token of it, and chat data needs "
                                        "<|system|>, <|user|> and <|assistant|>"),
-                          "train one on chat data with --vocab, or take the tokenizer of such a dataset");
+                          "train one on chat data with --vocab, or take one that brings a chat template");
     }
     ids.push_back(*id);
   }

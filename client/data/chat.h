@@ -45,6 +45,12 @@ int64_t TemplateBytes(absl::string_view packed);
 // would read it out of what people write.
 absl::StatusOr<std::vector<int32_t>> FindRoleTokens(const Tokenizer& tokenizer);
 
+// The ids of what a user says, up to where the assistant answers. CHAT_TOKENS_MISSING.
+absl::StatusOr<std::vector<int32_t>> EncodeChatPrompt(const Tokenizer& tokenizer, absl::string_view prompt);
+
+// The same template in Jinja, for other programs.
+extern const char kChatTemplate[];
+
 }  // namespace cherry::client
 
 #endif  // CHERRY_CLIENT_DATA_CHAT_H_

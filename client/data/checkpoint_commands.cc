@@ -10,12 +10,15 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/context.h"
+#include "client/data/chat.h"
 #include "client/data/checkpoint_export.h"
 #include "client/data/checkpoint_ref.h"
 #include "client/data/commands.h"
 #include "client/data/generate.h"
 #include "client/data/progress.h"
+#include "client/data/tokenizer_facts.h"
 #include "client/tokenizer/tokenizer_cc.h"
+#include "common/ids.h"
 #include "common/manifest.h"
 #include "common/status.h"
 #include "google/protobuf/struct.pb.h"
@@ -23,14 +26,13 @@
 namespace cherry::client {
 namespace {
 
-constexpr int32_t kEndOfText = 2;
-
 struct CheckpointFlags {
   std::string ref;
   std::string checkpoint_root;
   ExportOptions export_options;
   v1::GenerateRequest generate;
   std::string prompt;
+  bool chat = false;
   bool seeded = false;
   bool speculative = false;
   int32_t draft_tokens = 3;
@@ -47,7 +49,8 @@ absl::StatusOr<ResolvedCheckpoint> Resolve(const CheckpointFlags& flags, Context
 // Tells the coordinator, so that no job loads it. The damage is what the user must hear, so a report that
 // does not arrive is only a further line.
 void ReportCorrupt(const ResolvedCheckpoint& checkpoint, const absl::Status& damage, Context* context) {
-  if (!checkpoint.record.has_value()) {
+  // A job's is kept from others; an imported model is there to be imported again.
+  if (!checkpoint.record.has_value() || ParseModelName(checkpoint.job).ok()) {
     return;
   }
   absl::StatusOr<Client*> client = context->Connect();
@@ -99,6 +102,26 @@ absl::Status RunExport(const std::shared_ptr<CheckpointFlags>& flags, Context* c
   return absl::OkStatus();
 }
 
+// What the model reads first: the prompt as a text begins, or as the chat template asks for an answer to it.
+absl::StatusOr<std::vector<int32_t>> PromptTokens(const CheckpointFlags& flags, const TokenizerFacts& facts,
+                                                  Tokenizer* tokenizer) {
+  if (flags.chat && facts.chat_template.empty()) {
+    return EncodeChatPrompt(*tokenizer, flags.prompt);
+  }
+  if (flags.chat) {
+    ASSIGN_OR_RETURN(const std::string text, RenderPrompt(facts, flags.prompt));
+    tokenizer->ParseSpecials(true);
+    return tokenizer->Encode(text);
+  }
+  std::vector<int32_t> prompt = facts.prefix;
+  ASSIGN_OR_RETURN(const std::vector<int32_t> text, tokenizer->Encode(flags.prompt));
+  prompt.insert(prompt.end(), text.begin(), text.end());
+  if (prompt.empty()) {
+    prompt.push_back(facts.end_token);  // Documents follow it in training.
+  }
+  return prompt;
+}
+
 const char* ReasonText(v1::GenerateDone::Reason reason) {
   return reason == v1::GenerateDone::END_OF_TEXT ? "end of text" : "length";
 }
@@ -135,12 +158,10 @@ absl::Status PrintGenerated(const std::string& prompt, const std::string& text,
 absl::Status RunGenerateCommand(const std::shared_ptr<CheckpointFlags>& flags, Context* context) {
   ASSIGN_OR_RETURN(const ResolvedCheckpoint checkpoint, Resolve(*flags, context));
   ASSIGN_OR_RETURN(const std::string trainer, Context::ProgramBeside("cherry-trainer"));
-  ASSIGN_OR_RETURN(const Tokenizer tokenizer,
-                   Tokenizer::Load(absl::StrCat(checkpoint.directory, "/", kTokenizerFile)));
-  ASSIGN_OR_RETURN(std::vector<int32_t> prompt, tokenizer.Encode(flags->prompt));
-  if (prompt.empty()) {
-    prompt.push_back(kEndOfText);  // Documents follow it in training.
-  }
+  const std::string tokenizer_path = absl::StrCat(checkpoint.directory, "/", kTokenizerFile);
+  ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(tokenizer_path));
+  ASSIGN_OR_RETURN(const TokenizerFacts facts, ReadTokenizerFacts(tokenizer, tokenizer_path));
+  ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, PromptTokens(*flags, facts, &tokenizer));
   v1::GenerateRequest request = flags->generate;
   request.set_checkpoint_directory(checkpoint.directory);
   request.mutable_prompt()->Assign(prompt.begin(), prompt.end());
@@ -153,7 +174,7 @@ absl::Status RunGenerateCommand(const std::shared_ptr<CheckpointFlags>& flags, C
         // A vocabulary that was padded has ids without text.
         std::vector<int32_t> known;
         std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(known),
-                     [&](int32_t token) { return token < tokenizer.VocabSize(); });
+                     [&](int32_t token) { return tokenizer.IdToToken(token).has_value(); });
         return tokenizer.Decode(known, true);
       },
       prompt);
@@ -191,7 +212,7 @@ absl::Status RunGenerateCommand(const std::shared_ptr<CheckpointFlags>& flags, C
 void AddRef(CLI::App* command, const std::shared_ptr<CheckpointFlags>& flags) {
   command
       ->add_option("REF", flags->ref,
-                   "JOB, JOB:best, JOB:latest, JOB:STEP, or a directory as /path or ./path")
+                   "JOB, JOB:best, JOB:latest, JOB:STEP, model:NAME, or a directory as /path or ./path")
       ->required();
   command->add_option("--checkpoint-root", flags->checkpoint_root,
                       "Where checkpoints lie (default: HOME/checkpoints)");
@@ -232,6 +253,7 @@ void RegisterGenerateCommand(CLI::App& app, Context* context) {
   request->set_max_new_tokens(64);
   request->set_temperature(0.8);
   command->add_option("--prompt", flags->prompt, "What the text begins with");
+  command->add_flag("--chat", flags->chat, "The prompt is what a user says; the model answers");
   command
       ->add_option_function<int32_t>(
           "--max-tokens", [request](const int32_t& value) { request->set_max_new_tokens(value); },

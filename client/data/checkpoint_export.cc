@@ -1,10 +1,17 @@
 #include "client/data/checkpoint_export.h"
 
+#include <algorithm>
+#include <memory>
+
 #include "absl/strings/str_cat.h"
+#include "client/data/chat.h"
 #include "client/data/copy_file.h"
-#include "client/data/fold_loops.h"
+#include "client/data/export_form.h"
+#include "client/tokenizer/tokenizer_cc.h"
 #include "common/file.h"
+#include "common/hf_config.h"
 #include "common/manifest.h"
+#include "common/safetensors.h"
 #include "common/status.h"
 #include "nlohmann/json.hpp"
 
@@ -26,43 +33,28 @@ absl::Status CheckOutput(const ExportOptions& options) {
                "choose another directory, or write into it with --force");
 }
 
-// The trainer names the class of transformers that computes the same function; other models have none, but
-// for what folds into one.
-absl::Status CheckExpressible(const std::string& path, const std::string& text) {
-  const OwnModel model = OwnModelOf(text);
-  if (model.folds()) {
-    return absl::OkStatus();
+// Of a tokenizer that Cherry has trained; others bring their own. With the chat template, where it has the
+// tokens.
+std::string TokenizerConfig(const Tokenizer& tokenizer, int64_t max_length) {
+  Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+               {"bos_token", "<s>"},
+               {"eos_token", "</s>"},
+               {"unk_token", "<unk>"},
+               {"clean_up_tokenization_spaces", false},
+               {"model_max_length", max_length}};
+  if (FindRoleTokens(tokenizer).ok()) {
+    json["chat_template"] = kChatTemplate;
   }
-  const Json config = Json::parse(text, nullptr, false);
-  if (!config.is_object() || !config.contains("architectures")) {
-    return absl::DataLossError(absl::StrCat(path, ": names no architecture"));
-  }
-  for (const char* known : {"LlamaForCausalLM", "Qwen3ForCausalLM"}) {
-    if (config["architectures"] == Json::array({known})) {
-      return absl::OkStatus();
-    }
-  }
-  return Error(absl::StatusCode::kFailedPrecondition, "MODEL_NOT_EXPRESSIBLE", "format",
-               absl::StrCat(path, ": transformers has no model like ", config["architectures"].dump(),
-                            model.experts > 0 ? ", a mixture with loops, gains or biases of its own" : ""),
-               model.schedule.empty() || model.experts > 0
-                   ? "export it in Cherry's own format with --format cherry"
-                   : "loops unfold into a plain model where compress.unroll.serveable is true; "
-                     "export this one with --format cherry");
-}
-
-std::string TokenizerConfig(int max_length) {
-  const Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                     {"bos_token", "<s>"},
-                     {"eos_token", "</s>"},
-                     {"unk_token", "<unk>"},
-                     {"clean_up_tokenization_spaces", false},
-                     {"model_max_length", max_length}};
   return json.dump(2) + "\n";
 }
 
-std::string GenerationConfig() {
-  const Json json = {{"bos_token_id", 1}, {"eos_token_id", 2}, {"do_sample", true}};
+std::string GenerationConfig(const ModelShape& shape) {
+  Json json = {{"bos_token_id", shape.begin_token}, {"do_sample", true}};
+  if (shape.end_tokens.size() == 1) {
+    json["eos_token_id"] = shape.end_tokens.front();
+  } else {
+    json["eos_token_id"] = shape.end_tokens;
+  }
   return json.dump(2) + "\n";
 }
 
@@ -75,34 +67,50 @@ bool Has(const Manifest& manifest, absl::string_view name) {
   return false;
 }
 
+absl::Status ExportTokenizer(const ExportOptions& options, const Manifest& manifest, int64_t max_length,
+                             ExportResult* result) {
+  const auto to = [&](absl::string_view name) { return absl::StrCat(options.output, "/", name); };
+  for (const char* name : kTokenizerFiles) {
+    if (Has(manifest, name)) {
+      RETURN_IF_ERROR(CopyFile(absl::StrCat(options.checkpoint, "/", name), to(name)));
+      result->files.push_back(name);
+    }
+  }
+  if (Has(manifest, kTokenizerConfigFile)) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(to(kTokenizerFile)));
+  result->files.push_back(kTokenizerConfigFile);
+  return WriteFileAtomically(to(kTokenizerConfigFile), TokenizerConfig(tokenizer, max_length));
+}
+
 absl::Status ExportHuggingFace(const ExportOptions& options, const Manifest& manifest, ExportResult* result) {
+  constexpr char kGenerationFile[] = "generation_config.json";
   for (const char* name : {kModelFile, kTokenizerFile, kConfigFile}) {
     if (!Has(manifest, name)) {
       return absl::DataLossError(absl::StrCat(options.checkpoint, ": no ", name));
     }
   }
-  const std::string config_path = absl::StrCat(options.checkpoint, "/", kConfigFile);
-  ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path));
-  RETURN_IF_ERROR(CheckExpressible(config_path, config));
-  const bool fold = OwnModelOf(config).folds();
-  RETURN_IF_ERROR(CheckOutput(options));
   const auto to = [&](absl::string_view name) { return absl::StrCat(options.output, "/", name); };
   const auto from = [&](absl::string_view name) { return absl::StrCat(options.checkpoint, "/", name); };
-  RETURN_IF_ERROR(fold ? FoldWeights(from(kModelFile), to(kModelFile), config)
-                       : CopyFile(from(kModelFile), to(kModelFile)));
-  RETURN_IF_ERROR(CopyFile(from(kTokenizerFile), to(kTokenizerFile)));
-  RETURN_IF_ERROR(WriteFileAtomically(to("tokenizer_config.json"),
-                                      TokenizerConfig(manifest.spec.train().sequence_length())));
-  RETURN_IF_ERROR(WriteFileAtomically(to("generation_config.json"), GenerationConfig()));
-  // Last: without it nothing opens the directory.
-  if (fold) {
-    ASSIGN_OR_RETURN(const std::string plain, FoldConfig(config));
-    RETURN_IF_ERROR(WriteFileAtomically(to(kConfigFile), plain));
-  } else {
-    RETURN_IF_ERROR(CopyFile(config_path, to(kConfigFile)));
+  ASSIGN_OR_RETURN(const std::string config, ReadFile(from(kConfigFile)));
+  ASSIGN_OR_RETURN(const ModelShape shape, ParseHfConfig(config));
+  ASSIGN_OR_RETURN(const std::unique_ptr<SafetensorsFile> weights, SafetensorsFile::Open(from(kModelFile)));
+  ASSIGN_OR_RETURN(const ExportForm form, FormOf(shape, *weights));
+  ASSIGN_OR_RETURN(const std::string exported, ExportConfig(shape, form, config));
+  RETURN_IF_ERROR(CheckOutput(options));
+  ASSIGN_OR_RETURN(result->files, ExportWeights(*weights, shape, form, options.output));
+  const int64_t length = std::max<int64_t>(manifest.spec.train().sequence_length(), shape.positions);
+  RETURN_IF_ERROR(ExportTokenizer(options, manifest, length, result));
+  RETURN_IF_ERROR(WriteFileAtomically(to(kGenerationFile), GenerationConfig(shape)));
+  result->files.push_back(kGenerationFile);
+  if (form == ExportForm::kCode) {
+    RETURN_IF_ERROR(WriteFileAtomically(to(kModelingFile), kModelingCode));
+    result->files.push_back(kModelingFile);
   }
-  result->files = {kModelFile, kTokenizerFile, "tokenizer_config.json", "generation_config.json",
-                   kConfigFile};
+  // Last: without it nothing opens the directory.
+  RETURN_IF_ERROR(WriteFileAtomically(to(kConfigFile), exported));
+  result->files.push_back(kConfigFile);
   return SyncDirectory(options.output);
 }
 

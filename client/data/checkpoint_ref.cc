@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -14,7 +15,8 @@
 namespace cherry::client {
 namespace {
 
-constexpr char kForms[] = "give JOB, JOB:best, JOB:latest, JOB:STEP, or a directory as /path or ./path";
+constexpr char kForms[] =
+    "give JOB, JOB:best, JOB:latest, JOB:STEP, model:NAME, or a directory as /path or ./path";
 
 absl::Status BadRef(absl::string_view text, absl::string_view what) {
   return InvalidField("CHECKPOINT_REF_INVALID", "REF", absl::StrCat("REF: '", text, "' ", what), kForms);
@@ -28,17 +30,23 @@ absl::StatusOr<CheckpointRef> ParseCheckpointRef(absl::string_view text) {
     ref.directory = std::string(text);
     return ref;
   }
-  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  std::vector<std::string> parts = absl::StrSplit(text, ':');
   if (parts.size() > 2) {
     return BadRef(text, "has more than one ':'");
   }
+  // A checkpoint is no name but for these two, so that a job called "model" keeps its own.
+  if (parts.size() == 2 && parts[0] == "model" && parts[1] != "best" && parts[1] != "latest" &&
+      !absl::ascii_isdigit(static_cast<unsigned char>(parts[1][0]))) {
+    ref.model = true;
+    parts.erase(parts.begin());
+  }
   const std::vector<std::string> names = absl::StrSplit(parts[0], '/');
   if (names.size() > 2) {
-    return BadRef(text, "is not a job");
+    return BadRef(text, ref.model ? "is not a model" : "is not a job");
   }
   for (const std::string& name : names) {
     if (!ValidateName(name, "REF").ok()) {
-      return BadRef(text, "is not a job");
+      return BadRef(text, ref.model ? "is not a model" : "is not a job");
     }
   }
   ref.job = parts[0];
@@ -65,6 +73,10 @@ absl::StatusOr<ResolvedCheckpoint> ResolveCheckpoint(
     return resolved;
   }
   ASSIGN_OR_RETURN(resolved.job, job_resource(ref.job));
+  if (ref.model) {
+    ASSIGN_OR_RETURN(const JobName name, ParseJobName(resolved.job));
+    resolved.job = ModelResource(name.ns, name.job);
+  }
   ASSIGN_OR_RETURN(Client * client, connect());
   v1::GetCheckpointRequest request;
   request.set_job(resolved.job);

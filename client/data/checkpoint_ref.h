@@ -15,11 +15,12 @@
 
 namespace cherry::client {
 
-// `JOB`, `JOB:best`, `JOB:latest`, `JOB:STEP` (JOB also as NAMESPACE/JOB), or a path that begins with '/' or
-// '.'.
+// `JOB`, `JOB:best`, `JOB:latest`, `JOB:STEP` (JOB also as NAMESPACE/JOB), `model:NAME` of an imported model
+// (also model:NAMESPACE/NAME), or a path that begins with '/' or '.'.
 struct CheckpointRef {
-  std::string directory;   // Not empty: the others are.
-  std::string job;         // As typed.
+  std::string directory;  // Not empty: the others are.
+  std::string job;        // As typed, or the model's name.
+  bool model = false;
   std::string checkpoint;  // "best", "latest" or a step.
 };
 
@@ -29,7 +30,7 @@ struct ResolvedCheckpoint {
   std::string directory;
   // What the coordinator records; none for a directory given by its path.
   std::optional<v1::Checkpoint> record;
-  std::string job;  // Resource name.
+  std::string job;  // Resource name; of an imported model, that one's.
 };
 
 // `connect` is called only when the reference names a job; `job_resource` turns what was typed into a

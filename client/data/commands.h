@@ -1,4 +1,5 @@
-// `cherry data`, `cherry checkpoint` and `cherry generate`: what reads and writes files beneath the roots.
+// `cherry data`, `cherry model`, `cherry checkpoint` and `cherry generate`: what reads and writes files
+// beneath the roots.
 #ifndef CHERRY_CLIENT_DATA_COMMANDS_H_
 #define CHERRY_CLIENT_DATA_COMMANDS_H_
 
@@ -16,6 +17,7 @@ void RegisterDataCommands(CLI::App& app, Context* context);
 // Called by it, one for each file.
 void RegisterDatasetCommands(CLI::App& app, Context* context);
 void RegisterCheckpointCommands(CLI::App& app, Context* context);
+void RegisterModelCommands(CLI::App& app, Context* context);
 void RegisterGenerateCommand(CLI::App& app, Context* context);
 
 }  // namespace cherry::client

@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "client/data/find_tokenizer.h"
 #include "client/data/label_file.h"
 #include "client/data/sentences.h"
 #include "common/file.h"
@@ -50,7 +49,7 @@ absl::StatusOr<std::unique_ptr<ControlledWriter>> ControlledWriter::Create(const
   split.control = options.control;
   split.seed = static_cast<uint64_t>(options.seed);
   split.split = options.name;
-  split.end_of_text = kEndOfTextId;
+  split.end_of_text = options.end_of_text;
   split.chat = options.chat;
   if (options.control.kind == Control::Kind::kSentences) {
     split.sentence_marks = MarksOfVocabulary(tokenizer);

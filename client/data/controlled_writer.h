@@ -28,6 +28,7 @@ class ControlledWriter {
     bool chat = false;  // Only what an assistant says is changed.
     Control control;    // kNone hands every document on as it comes.
     int64_t seed = 1;
+    int32_t end_of_text = 2;
   };
   // The tokenizer is that of the documents; it is not kept.
   static absl::StatusOr<std::unique_ptr<ControlledWriter>> Create(const Options& options,

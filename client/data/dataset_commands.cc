@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "client/cli/context.h"
+#include "client/data/checkpoint_ref.h"
 #include "client/data/commands.h"
 #include "client/data/inspect.h"
 #include "client/data/prepare.h"
@@ -209,11 +210,24 @@ absl::Status CheckNotInUse(const std::string& name, Context* context) {
   return absl::OkStatus();
 }
 
+// Where the imported model that --tokenizer names lies.
+absl::StatusOr<std::string> ModelDirectory(const std::string& tokenizer, Context* context) {
+  ASSIGN_OR_RETURN(const CheckpointRef ref, ParseCheckpointRef(tokenizer));
+  ASSIGN_OR_RETURN(ResolvedCheckpoint checkpoint,
+                   ResolveCheckpoint(
+                       ref, context->checkpoint_root(), [context] { return context->Connect(); },
+                       [context](absl::string_view job) { return context->JobResource(job); }));
+  return std::move(checkpoint.directory);
+}
+
 absl::Status RunPrepare(const std::shared_ptr<DataFlags>& flags, Context* context) {
   PrepareOptions options = flags->prepare;
   ASSIGN_OR_RETURN(options.data_root, Root(*flags, *context));
   ASSIGN_OR_RETURN(options.rules, ParseLanguages(flags->rules));
   RETURN_IF_ERROR(MakeDirectories(options.data_root));
+  if (absl::StartsWith(options.tokenizer, "model:")) {
+    ASSIGN_OR_RETURN(options.tokenizer, ModelDirectory(options.tokenizer, context));
+  }
   if (options.force && !flags->no_register && Exists(absl::StrCat(options.data_root, "/", options.name))) {
     context->err() << "asking the coordinator whether a job uses " << options.name << "\n";
     RETURN_IF_ERROR(CheckNotInUse(options.name, context));
@@ -282,17 +296,20 @@ void AddPrepare(CLI::App& data, Context* context) {
       ->add_option(
           "INPUT", options.inputs,
           ".txt files (one document each), .jsonl files (one object a line: a text, or a conversation in "
-          "'messages'), directories of both, or "
+          "'messages'), .parquet files of such rows, directories of these (text also as .gz or .zst), or "
           "PREFIX of a .bin and .idx")
       ->required();
   command->add_option("--name", options.name, "Name of the dataset")->required();
   command->add_option("--vocab", options.vocab,
                       "Train a tokenizer of this many tokens, on the training split");
-  command->add_option("--tokenizer", options.tokenizer, "Take this tokenizer.json, or that of this dataset");
+  command->add_option(
+      "--tokenizer", options.tokenizer,
+      "Take this tokenizer.json, that of this dataset, or of an imported model as model:NAME");
   command->add_option("--valid-share", options.valid_share, "Part of the text held out for validation")
       ->capture_default_str();
   command
-      ->add_option("--text-field", options.text.text_field, "Member of a .jsonl object that holds the text")
+      ->add_option("--text-field", options.text.text_field,
+                   "Member of a .jsonl object, or Parquet column, that holds the text")
       ->capture_default_str();
   command->add_option_function<std::string>(
       "--document-separator", [flags](const std::string& line) { flags->prepare.text.separator = line; },
@@ -352,6 +369,7 @@ void RegisterDatasetCommands(CLI::App& app, Context* context) {
 
 void RegisterDataCommands(CLI::App& app, Context* context) {
   RegisterDatasetCommands(app, context);
+  RegisterModelCommands(app, context);
   RegisterCheckpointCommands(app, context);
   RegisterGenerateCommand(app, context);
 }

@@ -114,6 +114,12 @@ void Fill(const Json& json, DatasetManifest* manifest) {
   dataset.set_vocab(tokenizer.at("vocab").get<int32_t>());
   dataset.set_tokenizer_hash(tokenizer.at("hash").get<std::string>());
   manifest->tokenizer_trained = tokenizer.at("trained").get<bool>();
+  if (tokenizer.contains("end_tokens")) {  // Cherry's own have the usual ones.
+    dataset.set_begin_token(tokenizer.at("begin_token").get<int32_t>());
+    for (const Json& token : tokenizer.at("end_tokens")) {
+      dataset.add_end_tokens(token.get<int32_t>());
+    }
+  }
   dataset.set_bytes_per_token(json.at("bytes_per_token").get<int32_t>());
   for (const Json& split : json.at("splits")) {
     SplitFromJson(split, manifest);
@@ -219,6 +225,11 @@ std::string DatasetManifestToJson(const DatasetManifest& manifest) {
                  {"document_separator", separator}}},
                {"counts", CountsToJson(manifest.counts)},
                {"inputs", inputs}};
+  if (!dataset.end_tokens().empty()) {
+    json["tokenizer"]["begin_token"] = dataset.begin_token();
+    json["tokenizer"]["end_tokens"] =
+        std::vector<int32_t>(dataset.end_tokens().begin(), dataset.end_tokens().end());
+  }
   if (!dataset.control().empty()) {
     json["control"] = ControlToJson(manifest);
   }

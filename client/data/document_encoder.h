@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/data/annotator.h"
+#include "client/data/tokenizer_facts.h"
 #include "client/tokenizer/tokenizer_cc.h"
 
 namespace cherry::client {
@@ -31,10 +32,11 @@ struct EncodedDocument {
 
 class DocumentEncoder {
  public:
-  // Nothing is owned; `annotator` is null without rules. `chat`: documents are packed conversations.
-  // CHAT_TOKENS_MISSING.
-  static absl::StatusOr<DocumentEncoder> Create(const Tokenizer* tokenizer, const Annotator* annotator,
-                                                bool chat, int32_t end_of_text, int threads);
+  // Nothing is owned; `annotator` is null without rules. `chat`: documents are packed conversations, written
+  // by the tokenizer's own chat template where it brings one (the tokenizer must parse specials then), else
+  // by Cherry's. CHAT_TOKENS_MISSING.
+  static absl::StatusOr<DocumentEncoder> Create(const Tokenizer* tokenizer, const TokenizerFacts* facts,
+                                                const Annotator* annotator, bool chat, int threads);
 
   absl::StatusOr<std::vector<EncodedDocument>> Encode(absl::Span<const std::string> documents) const;
 
@@ -48,13 +50,19 @@ class DocumentEncoder {
     bool ruled = false;
   };
   DocumentEncoder() = default;
+  absl::StatusOr<std::vector<EncodedDocument>> EncodeByTemplate(
+      absl::Span<const std::string> documents) const;
+  // `chat` and its tokens, of the packed conversation `document`.
+  absl::StatusOr<EncodedDocument> LabelRendered(const std::string& document, const RenderedChat& chat,
+                                                absl::Span<const int32_t> tokens,
+                                                absl::Span<const ByteRange> ranges) const;
   std::vector<Piece> Cut(absl::Span<const std::string> documents) const;
 
   const Tokenizer* tokenizer_ = nullptr;
   const Annotator* annotator_ = nullptr;
   bool chat_ = false;
   std::vector<int32_t> roles_;
-  int32_t end_of_text_ = 0;
+  const TokenizerFacts* facts_ = nullptr;
   int threads_ = 1;
 };
 

@@ -35,16 +35,4 @@ absl::StatusOr<std::string> FindTokenizer(const std::string& data_root, const st
                "give a tokenizer.json, its directory, or the name of a dataset");
 }
 
-// Cherry's checkpoints say that token 2 ends a document, and generation stops at it.
-absl::Status CheckEndOfText(const Tokenizer& tokenizer, const std::string& path) {
-  const auto id = tokenizer.TokenToId(kEndOfText);
-  if (id.has_value() && *id == kEndOfTextId) {
-    return absl::OkStatus();
-  }
-  return InvalidField(
-      "TOKENIZER_UNSUPPORTED", "tokenizer",
-      absl::StrCat(path, ": '", kEndOfText, "' is not token ", kEndOfTextId, ", which ends a document"),
-      "train a tokenizer with --vocab, or take one of the Llama family");
-}
-
 }  // namespace cherry::client

@@ -11,7 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr char kMessages[] = "messages";
 constexpr char kRemedy[] = "write messages as {\"role\": \"user\", \"content\": TEXT}";
 
 // A member of a message that must be a string; null where it is not.
@@ -22,7 +21,7 @@ const std::string* StringIn(const Json& message, const char* member) {
 
 // What is wrong with messages[i], empty for nothing; else it is packed.
 std::string PackJson(const Json& message, size_t i, std::string* packed) {
-  const std::string where = absl::StrCat(kMessages, "[", i, "]");
+  const std::string where = absl::StrCat(kMessagesMember, "[", i, "]");
   if (!message.is_object()) {
     return absl::StrCat(where, " is not an object");
   }
@@ -43,7 +42,7 @@ std::string PackJson(const Json& message, size_t i, std::string* packed) {
 
 absl::StatusOr<JsonDocument> ParseChat(const std::string& path, int64_t line, const Json& messages) {
   if (!messages.is_array() || messages.empty()) {
-    return BadInput(path, line, absl::StrCat(kMessages, " is not an array of messages"), kRemedy);
+    return BadInput(path, line, absl::StrCat(kMessagesMember, " is not an array of messages"), kRemedy);
   }
   JsonDocument document;
   document.chat = true;
@@ -76,12 +75,12 @@ absl::StatusOr<JsonDocument> ParseJsonDocument(const std::string& path, int64_t 
     NormalizeNewlines(&document.content);
     return document;
   }
-  const auto messages = object.find(kMessages);
+  const auto messages = object.find(kMessagesMember);
   if (messages != object.end()) {
     return ParseChat(path, line, *messages);
   }
   return BadInput(path, line,
-                  absl::StrCat("no string '", text_field, "' in this object, and no '", kMessages, "'"),
+                  absl::StrCat("no string '", text_field, "' in this object, and no '", kMessagesMember, "'"),
                   "name the member that holds the text with --text-field");
 }
 

@@ -11,6 +11,9 @@
 
 namespace cherry::client {
 
+// Of an object that is a conversation.
+inline constexpr char kMessagesMember[] = "messages";
+
 struct JsonDocument {
   bool chat = false;
   std::string content;  // A text, or a conversation as chat.h packs it.

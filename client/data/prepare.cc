@@ -22,6 +22,7 @@
 #include "client/data/rule_set.h"
 #include "client/data/split_writer.h"
 #include "client/data/staging.h"
+#include "client/data/tokenizer_facts.h"
 #include "client/tokenizer/tokenizer_cc.h"
 #include "common/file.h"
 #include "common/hash.h"
@@ -94,6 +95,7 @@ class Preparation {
   std::optional<RuleSet> rules_;
   std::optional<Annotator> annotator_;  // Where there are rules.
   std::optional<Tokenizer> tokenizer_;
+  TokenizerFacts facts_;
   int taken_width_ = 0;  // Bytes per token of the first ready-made split.
 };
 
@@ -226,14 +228,22 @@ absl::Status Preparation::TrainTokenizer() {
     return trainer->Feed(texts);
   }));
   ASSIGN_OR_RETURN(tokenizer_, trainer->Train());
-  return tokenizer_->Save(Path(kDatasetTokenizerFile));
+  const std::string path = Path(kDatasetTokenizerFile);
+  RETURN_IF_ERROR(tokenizer_->Save(path));
+  ASSIGN_OR_RETURN(facts_, ReadTokenizerFacts(*tokenizer_, path));
+  return absl::OkStatus();
 }
 
 absl::Status Preparation::LoadTokenizer() {
   ASSIGN_OR_RETURN(const std::string path, FindTokenizer(options_.data_root, options_.tokenizer));
   ASSIGN_OR_RETURN(const std::string json, ReadFile(path));
   ASSIGN_OR_RETURN(tokenizer_, Tokenizer::FromJson(json));
-  RETURN_IF_ERROR(CheckEndOfText(*tokenizer_, path));
+  ASSIGN_OR_RETURN(facts_, ReadTokenizerFacts(*tokenizer_, path));
+  if (!facts_.ours()) {
+    manifest_.dataset.set_begin_token(facts_.begin_token);
+    manifest_.dataset.add_end_tokens(facts_.end_token);
+  }
+  RETURN_IF_ERROR(CopyCompanions(path, staging_.path()));
   return WriteFileAtomically(Path(kDatasetTokenizerFile), json);
 }
 
@@ -252,8 +262,9 @@ absl::Status Preparation::MakeTokenizer() {
 
 absl::StatusOr<std::unique_ptr<ControlledWriter>> Preparation::OpenSplit(const std::string& name,
                                                                          bool labelled, bool chat) {
-  return ControlledWriter::Create({staging_.path(), name, labelled, chat, control_, options_.control_seed},
-                                  *tokenizer_);
+  return ControlledWriter::Create(
+      {staging_.path(), name, labelled, chat, control_, options_.control_seed, facts_.end_token},
+      *tokenizer_);
 }
 
 absl::Status Preparation::CloseSplit(ControlledWriter* writer, int64_t text_bytes) {
@@ -275,8 +286,10 @@ absl::Status Preparation::AddSplit(v1::Split split, int64_t text_bytes) {
 absl::Status Preparation::Encode(const char* name, bool valid) {
   progress_.Begin("encode", SplitBytes(valid));
   const Annotator* const annotator = annotator_.has_value() ? &*annotator_ : nullptr;
+  // A template writes the tokens that divide the turns as text.
+  tokenizer_->ParseSpecials(manifest_.chat && !facts_.chat_template.empty());
   ASSIGN_OR_RETURN(const DocumentEncoder encoder,
-                   DocumentEncoder::Create(&*tokenizer_, annotator, manifest_.chat, kEndOfTextId, threads_));
+                   DocumentEncoder::Create(&*tokenizer_, &facts_, annotator, manifest_.chat, threads_));
   ASSIGN_OR_RETURN(const std::unique_ptr<ControlledWriter> writer,
                    OpenSplit(name, annotator != nullptr || manifest_.chat, manifest_.chat));
   int64_t done = 0;

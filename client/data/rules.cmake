@@ -13,3 +13,11 @@ string(APPEND embedded "}  // namespace cherry::client\n")
 # Generator expressions begin with "$<", and no rule has that.
 file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/embedded_rules.cc CONTENT "${embedded}")
 target_sources(cherry_client_data PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/embedded_rules.cc)
+
+# The same of the modelling code that goes with exported models.
+set(modeling ${CMAKE_CURRENT_SOURCE_DIR}/huggingface/modeling_cherry.py)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${modeling})
+file(READ ${modeling} text)
+file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/embedded_modeling.cc CONTENT
+  "#include \"client/data/export_form.h\"\nnamespace cherry::client {\nconst char kModelingCode[] = R\"PYTHON(${text})PYTHON\";\n}  // namespace cherry::client\n")
+target_sources(cherry_client_data PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/embedded_modeling.cc)

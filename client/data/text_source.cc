@@ -1,12 +1,8 @@
 #include "client/data/text_source.h"
 
 #include <sys/stat.h>
-#include <sys/types.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -15,7 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "client/data/byte_source.h"
 #include "client/data/json_document.h"
+#include "client/tokenizer/tokenizer_cc.h"
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/status.h"
@@ -26,10 +24,6 @@ namespace {
 constexpr int64_t kMaxTextBytes = int64_t{2} << 30;
 constexpr size_t kMaxLineBytes = size_t{1} << 30;
 constexpr char kByteOrderMark[] = "\xEF\xBB\xBF";
-
-struct Closer {
-  void operator()(FILE* file) const { std::fclose(file); }
-};
 
 absl::Status NotUtf8(const std::string& path, int64_t line, int64_t offset) {
   return BadInput(path, line, absl::StrCat("not UTF-8 at byte ", offset, " of the file"),
@@ -42,10 +36,14 @@ bool IsFile(const std::string& path) {
 }
 
 std::optional<InputFile::Kind> KindOf(absl::string_view path) {
-  if (absl::EndsWith(path, ".txt")) {
+  if (absl::EndsWith(path, ".parquet")) {
+    return InputFile::Kind::kParquet;
+  }
+  const absl::string_view name = UnpackedName(path);
+  if (absl::EndsWith(name, ".txt")) {
     return InputFile::Kind::kText;
   }
-  if (absl::EndsWith(path, ".jsonl")) {
+  if (absl::EndsWith(name, ".jsonl")) {
     return InputFile::Kind::kJsonLines;
   }
   return std::nullopt;
@@ -110,7 +108,8 @@ absl::Status EmitText(absl::string_view text, const TextOptions& options, InputR
 absl::StatusOr<InputRecord> ReadText(const std::string& path, const TextOptions& options, DocumentForm* form,
                                      const DocumentSink& sink) {
   RETURN_IF_ERROR(form->Check(path, 1, false));
-  absl::StatusOr<std::string> text = ReadFile(path, kMaxTextBytes);
+  ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, ByteSource::Open(path));
+  absl::StatusOr<std::string> text = ReadAll(source.get(), kMaxTextBytes);
   if (absl::IsOutOfRange(text.status())) {
     return InvalidField("INPUT_TOO_LARGE", "INPUT", absl::StrCat(path, ": larger than 2 GiB"),
                         "split it, or give its documents as .jsonl");
@@ -129,51 +128,69 @@ absl::StatusOr<InputRecord> ReadText(const std::string& path, const TextOptions&
   return record;
 }
 
+// One document as JSON: a line of a file, or a row.
+absl::Status EmitJson(const std::string& path, int64_t number, absl::string_view json,
+                      const TextOptions& options, DocumentForm* form, const DocumentSink& sink) {
+  ASSIGN_OR_RETURN(const JsonDocument document, ParseJsonDocument(path, number, json, options.text_field));
+  RETURN_IF_ERROR(form->Check(path, number, document.chat));
+  return sink(document.content);
+}
+
 absl::StatusOr<InputRecord> ReadJsonLines(const std::string& path, const TextOptions& options,
                                           DocumentForm* form, const DocumentSink& sink) {
-  std::unique_ptr<FILE, Closer> file(std::fopen(path.c_str(), "re"));
-  if (file == nullptr) {
-    return ErrnoError(errno, path);
-  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, ByteSource::Open(path));
+  LineReader lines(source.get());
   InputRecord record;
   record.path = path;
   Hasher hasher;
-  char* buffer = nullptr;
-  size_t capacity = 0;
-  absl::Status status;
-  int64_t number = 0;
-  for (ssize_t size; status.ok() && (size = getline(&buffer, &capacity, file.get())) >= 0;) {
-    ++number;
-    hasher.Update(buffer, static_cast<size_t>(size));
-    absl::string_view line(buffer, static_cast<size_t>(size));
-    const size_t bad = FirstInvalidUtf8(line);
-    if (line.size() > kMaxLineBytes) {
-      status = BadInput(path, number, "a line larger than 1 GiB", "split the document");
-    } else if (bad != absl::string_view::npos) {
-      status = NotUtf8(path, number, record.bytes + static_cast<int64_t>(bad));
-    } else {
-      if (number == 1) {
-        absl::ConsumePrefix(&line, kByteOrderMark);
-      }
-      if (line.find_first_not_of(" \t\r\n") != absl::string_view::npos) {
-        const absl::StatusOr<JsonDocument> document =
-            ParseJsonDocument(path, number, line, options.text_field);
-        ++record.documents;
-        status = document.ok() ? form->Check(path, number, document->chat) : document.status();
-        if (status.ok()) {
-          status = sink(document->content);
-        }
-      }
+  for (int64_t number = 1;; ++number) {
+    ASSIGN_OR_RETURN(absl::string_view line, lines.Next(kMaxLineBytes));
+    if (line.empty()) {
+      break;
     }
-    record.bytes += size;
+    hasher.Update(line.data(), line.size());
+    const int64_t offset = record.bytes;
+    record.bytes += static_cast<int64_t>(line.size());
+    if (line.size() > kMaxLineBytes) {
+      return BadInput(path, number, "a line larger than 1 GiB", "split the document");
+    }
+    if (const size_t bad = FirstInvalidUtf8(line); bad != absl::string_view::npos) {
+      return NotUtf8(path, number, offset + static_cast<int64_t>(bad));
+    }
+    if (number == 1) {
+      absl::ConsumePrefix(&line, kByteOrderMark);
+    }
+    if (line.find_first_not_of(" \t\r\n") != absl::string_view::npos) {
+      ++record.documents;
+      RETURN_IF_ERROR(EmitJson(path, number, line, options, form, sink));
+    }
   }
-  if (status.ok() && std::ferror(file.get()) != 0) {
-    status = ErrnoError(errno, path);
-  }
-  std::free(buffer);
-  RETURN_IF_ERROR(status);
   record.hash = hasher.Hex();
   return record;
+}
+
+absl::StatusOr<InputRecord> ReadParquet(const std::string& path, const TextOptions& options,
+                                        DocumentForm* form, const DocumentSink& sink) {
+  InputRecord record;
+  record.path = path;
+  ASSIGN_OR_RETURN(record.hash, HashFile(path));
+  struct stat info;
+  record.bytes = stat(path.c_str(), &info) == 0 ? info.st_size : 0;
+  absl::StatusOr<ParquetRows> rows = ParquetRows::Open(path, {options.text_field, kMessagesMember});
+  if (!rows.ok()) {
+    return Annotate(rows.status(), path);
+  }
+  for (int64_t number = 1;; ++number) {
+    const absl::StatusOr<absl::optional<std::string>> row = rows->Next();
+    if (!row.ok()) {
+      return Annotate(row.status(), absl::StrCat(path, ":", number));
+    }
+    if (!row->has_value()) {
+      return record;
+    }
+    ++record.documents;
+    RETURN_IF_ERROR(EmitJson(path, number, **row, options, form, sink));
+  }
 }
 
 // Length of the well-formed character at `at`, 0 when there is none.
@@ -257,13 +274,14 @@ absl::StatusOr<InputList> ListInputs(const std::vector<std::string>& inputs) {
     } else if (IsFile(prefix + ".bin") && IsFile(prefix + ".idx")) {
       list.token_prefixes.push_back(prefix);
     } else if (!there) {
-      return Error(absl::StatusCode::kNotFound, "INPUT_NOT_FOUND", "INPUT",
-                   absl::StrCat(input, ": no such file"),
-                   "give .txt or .jsonl files, directories of them, or the prefix of a .bin and .idx");
+      return Error(
+          absl::StatusCode::kNotFound, "INPUT_NOT_FOUND", "INPUT", absl::StrCat(input, ": no such file"),
+          "give .txt, .jsonl or .parquet files (the first two also .gz or .zst), directories of them, or the "
+          "prefix of a .bin and .idx");
     } else {
       return InvalidField(
           "INPUT_UNKNOWN", "INPUT",
-          absl::StrCat(input, ": neither .txt, .jsonl, a directory, nor a .bin with its .idx"),
+          absl::StrCat(input, ": neither .txt, .jsonl, .parquet, a directory, nor a .bin with its .idx"),
           "rename or convert it");
     }
   }
@@ -286,8 +304,14 @@ absl::Status DocumentForm::Check(const std::string& path, int64_t line, bool cha
 
 absl::StatusOr<InputRecord> ReadDocuments(const InputFile& file, const TextOptions& options,
                                           DocumentForm* form, const DocumentSink& sink) {
-  return file.kind == InputFile::Kind::kText ? ReadText(file.path, options, form, sink)
-                                             : ReadJsonLines(file.path, options, form, sink);
+  switch (file.kind) {
+    case InputFile::Kind::kParquet:
+      return ReadParquet(file.path, options, form, sink);
+    case InputFile::Kind::kJsonLines:
+      return ReadJsonLines(file.path, options, form, sink);
+    default:
+      return ReadText(file.path, options, form, sink);
+  }
 }
 
 }  // namespace cherry::client

@@ -1,4 +1,5 @@
-// Where documents come from: text files, JSON lines of texts or conversations, and directories of them.
+// Where documents come from: text files, JSON lines and Parquet rows of texts or conversations, and
+// directories of them. Text and JSON lines may be packed by gzip or zstd.
 //
 // Functions are thread-safe. Errors name the file and the line.
 #ifndef CHERRY_CLIENT_DATA_TEXT_SOURCE_H_
@@ -17,7 +18,7 @@
 namespace cherry::client {
 
 struct InputFile {
-  enum class Kind { kText, kJsonLines };
+  enum class Kind { kText, kJsonLines, kParquet };
   std::string path;
   Kind kind = Kind::kText;
 };
@@ -30,18 +31,20 @@ struct InputList {
   int64_t ignored = 0;
 };
 
-// Each input is a .txt or .jsonl file, a directory of them (searched to its leaves, hidden names left out, in
-// the order of their paths), or a pair of token files given as PREFIX, PREFIX.bin or PREFIX.idx.
+// Each input is a .txt, .jsonl or .parquet file, the first two also as .gz or .zst, a directory of them
+// (searched to its leaves, hidden names left out, in the order of their paths), or a pair of token files
+// given as PREFIX, PREFIX.bin or PREFIX.idx.
 absl::StatusOr<InputList> ListInputs(const std::vector<std::string>& inputs);
 
 struct TextOptions {
-  // .jsonl: the member that holds the text.
+  // .jsonl and .parquet: the member or column that holds the text.
   std::string text_field = "text";
   // .txt: a line that is exactly this ends a document; none: one file is one document.
   std::optional<std::string> separator;
 };
 
-// What was read, for the manifest.
+// What was read, for the manifest. Bytes and hash are those of the unpacked text; of Parquet, those of the
+// file.
 struct InputRecord {
   std::string path;
   int64_t bytes = 0;

@@ -59,6 +59,8 @@ class Client {
   virtual absl::StatusOr<v1::Dataset> RegisterDataset(v1::RegisterDatasetRequest request) = 0;
   virtual absl::StatusOr<v1::Dataset> GetDataset(v1::GetDatasetRequest request) = 0;
   virtual absl::StatusOr<v1::ListDatasetsResponse> ListDatasets(v1::ListDatasetsRequest request) = 0;
+  virtual absl::StatusOr<v1::Model> RegisterModel(v1::RegisterModelRequest request) = 0;
+  virtual absl::StatusOr<v1::ListModelsResponse> ListModels(v1::ListModelsRequest request) = 0;
   virtual absl::StatusOr<v1::ListPresetsResponse> ListPresets(v1::ListPresetsRequest request) = 0;
   virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(v1::GetServerInfoRequest request) = 0;
 

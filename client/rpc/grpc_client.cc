@@ -114,6 +114,12 @@ class GrpcClient final : public Client {
   absl::StatusOr<v1::ListDatasetsResponse> ListDatasets(v1::ListDatasetsRequest request) override {
     return Call(&Stub::ListDatasets, std::move(request));
   }
+  absl::StatusOr<v1::Model> RegisterModel(v1::RegisterModelRequest request) override {
+    return Call(&Stub::RegisterModel, std::move(request));
+  }
+  absl::StatusOr<v1::ListModelsResponse> ListModels(v1::ListModelsRequest request) override {
+    return Call(&Stub::ListModels, std::move(request));
+  }
   absl::StatusOr<v1::ListPresetsResponse> ListPresets(v1::ListPresetsRequest request) override {
     return Call(&Stub::ListPresets, std::move(request));
   }

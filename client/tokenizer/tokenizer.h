@@ -19,6 +19,7 @@ enum { CHERRY_TOKENIZER_OK = 0, CHERRY_TOKENIZER_INVALID = 1, CHERRY_TOKENIZER_I
 
 typedef struct CherryTokenizer CherryTokenizer;
 typedef struct CherryTokenizerTrainer CherryTokenizerTrainer;
+typedef struct CherryParquetRows CherryParquetRows;
 
 /* Passed in: owned by the caller. Returned: freed with cherry_tokenizer_free_text. */
 typedef struct {
@@ -65,16 +66,29 @@ void cherry_tokenizer_parse_specials(CherryTokenizer* tokenizer, bool parse);
 
 /* Encodes `count` texts on up to `threads` threads: their ids one after the other in *ids, and the number of
  * ids of each in lengths[0..count). Where `ranges` is not NULL, also the bytes of its text that each id
- * stands for, in whole characters; no text may have more than 4 GiB then. */
+ * stands for, in whole characters; no text may have more than 4 GiB then. `post_process` adds what the
+ * tokenizer puts around a text, such as <s>. */
 int cherry_tokenizer_encode(const CherryTokenizer* tokenizer, const CherryText* texts, size_t count,
-                            size_t threads, CherryIds* ids, CherryRanges* ranges, size_t* lengths,
-                            CherryText* message);
+                            size_t threads, bool post_process, CherryIds* ids, CherryRanges* ranges,
+                            size_t* lengths, CherryText* message);
 int cherry_tokenizer_decode(const CherryTokenizer* tokenizer, const int32_t* ids, size_t count,
                             bool skip_special, CherryText* out, CherryText* message);
 
 /* The text in Unicode's NFC, and for each byte of *out the bytes of `text` that its character comes from. */
 int cherry_tokenizer_nfc(CherryText text, CherryText* out, CherryRanges* ranges, CherryText* message);
 
+/* A conversation as a Jinja template writes it; `messages` is a JSON array of {"role", "content"}. */
+int cherry_tokenizer_chat(CherryText chat_template, CherryText messages, CherryText begin, CherryText end,
+                          bool add_generation_prompt, CherryText* out, CherryText* message);
+
+/* The rows of a Parquet file, as JSON objects of those of `columns` that it has; it must have one of them. */
+int cherry_parquet_open(CherryText path, const CherryText* columns, size_t count, CherryParquetRows** out,
+                        CherryText* message);
+/* data is NULL after the last row. */
+int cherry_parquet_next(CherryParquetRows* rows, CherryText* out, CherryText* message);
+void cherry_parquet_free(CherryParquetRows* rows);
+
+/* One more than the highest id. */
 size_t cherry_tokenizer_vocab_size(const CherryTokenizer* tokenizer);
 /* -1 when there is no such token. */
 int32_t cherry_tokenizer_token_to_id(const CherryTokenizer* tokenizer, CherryText token);

@@ -57,6 +57,10 @@ absl::Status ToStatus(int code, CherryText message, const Blame& blame) {
 }
 
 constexpr Blame kText = {"INVALID_UTF8", "text", "convert the text to UTF-8, for instance with iconv"};
+constexpr Blame kChat = {"CHAT_TEMPLATE_FAILED", "messages",
+                         "give the roles and the order of turns that the template asks for"};
+constexpr Blame kParquet = {"PARQUET_INVALID", "INPUT",
+                            "name the column that holds the text with --text-field"};
 constexpr Blame kIds = {"UNKNOWN_TOKEN", "ids", "use the tokenizer that made these ids"};
 constexpr Blame kJson = {"INVALID_TOKENIZER", "tokenizer",
                          "give a tokenizer.json as Hugging Face's tokenizers writes it"};
@@ -71,6 +75,16 @@ absl::StatusOr<NfcText> ToNfc(absl::string_view text) {
   CherryText message{};
   RETURN_IF_ERROR(ToStatus(cherry_tokenizer_nfc(ToC(text), &out, &origins, &message), message, kText));
   return NfcText{Take(out), Take(origins)};
+}
+
+absl::StatusOr<std::string> RenderChat(const ChatRequest& request) {
+  CherryText out{};
+  CherryText message{};
+  RETURN_IF_ERROR(
+      ToStatus(cherry_tokenizer_chat(ToC(request.chat_template), ToC(request.messages), ToC(request.begin),
+                                     ToC(request.end), request.add_generation_prompt, &out, &message),
+               message, kChat));
+  return Take(out);
 }
 
 absl::StatusOr<Tokenizer> Tokenizer::FromJson(absl::string_view json) {
@@ -106,16 +120,35 @@ absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(absl::string_view text) c
   return std::move(batch.ids);
 }
 
+absl::StatusOr<std::vector<int32_t>> Tokenizer::EncodeWhole(absl::string_view text) const {
+  ASSIGN_OR_RETURN(EncodedBatch batch, EncodeTexts(absl::MakeConstSpan(&text, 1), 1, false, true));
+  return std::move(batch.ids);
+}
+
+absl::StatusOr<std::vector<int32_t>> Tokenizer::Prefix() const {
+  constexpr absl::string_view kText = "a";
+  ASSIGN_OR_RETURN(std::vector<int32_t> whole, EncodeWhole(kText));
+  ASSIGN_OR_RETURN(const std::vector<int32_t> text, Encode(kText));
+  whole.erase(std::search(whole.begin(), whole.end(), text.begin(), text.end()), whole.end());
+  return whole;
+}
+
 absl::StatusOr<EncodedBatch> Tokenizer::EncodeBatch(absl::Span<const absl::string_view> texts, int threads,
                                                     bool ranges) const {
+  return EncodeTexts(texts, threads, ranges, /*post_process=*/false);
+}
+
+absl::StatusOr<EncodedBatch> Tokenizer::EncodeTexts(absl::Span<const absl::string_view> texts, int threads,
+                                                    bool ranges, bool post_process) const {
   EncodedBatch batch;
   batch.ends.resize(texts.size());
   const std::vector<CherryText> inputs = ToC(texts);
   CherryIds ids{};
   CherryRanges bytes{};
   CherryText message{};
-  const int code = cherry_tokenizer_encode(tokenizer_.get(), inputs.data(), inputs.size(), Threads(threads),
-                                           &ids, ranges ? &bytes : nullptr, batch.ends.data(), &message);
+  const int code =
+      cherry_tokenizer_encode(tokenizer_.get(), inputs.data(), inputs.size(), Threads(threads), post_process,
+                              &ids, ranges ? &bytes : nullptr, batch.ends.data(), &message);
   RETURN_IF_ERROR(ToStatus(code, message, kText));
   batch.ids.assign(ids.data, ids.data + ids.size);
   cherry_tokenizer_free_ids(ids);
@@ -200,6 +233,23 @@ absl::StatusOr<Tokenizer> TokenizerTrainer::Train() {
       ToStatus(cherry_tokenizer_trainer_finish(trainer_.get(), &tokenizer, &message), message, kText));
   fed_bytes_ = 0;
   return Tokenizer(tokenizer);
+}
+
+absl::StatusOr<ParquetRows> ParquetRows::Open(const std::string& path,
+                                              absl::Span<const absl::string_view> columns) {
+  CherryParquetRows* rows = nullptr;
+  CherryText message{};
+  const std::vector<CherryText> names = ToC(columns);
+  RETURN_IF_ERROR(ToStatus(cherry_parquet_open(ToC(path), names.data(), names.size(), &rows, &message),
+                           message, kParquet));
+  return ParquetRows(rows);
+}
+
+absl::StatusOr<absl::optional<std::string>> ParquetRows::Next() {
+  CherryText row{};
+  CherryText message{};
+  RETURN_IF_ERROR(ToStatus(cherry_parquet_next(rows_.get(), &row, &message), message, kParquet));
+  return row.data == nullptr ? absl::nullopt : absl::make_optional(Take(row));
 }
 
 }  // namespace cherry::client

@@ -51,6 +51,17 @@ struct NfcText {
 // INVALID_UTF8. Thread-safe.
 absl::StatusOr<NfcText> ToNfc(absl::string_view text);
 
+// A conversation as a chat template (Jinja) writes it, like transformers' apply_chat_template.
+struct ChatRequest {
+  absl::string_view chat_template;
+  absl::string_view messages;  // JSON: an array of {"role": ..., "content": ...}.
+  absl::string_view begin;     // bos_token
+  absl::string_view end;       // eos_token
+  bool add_generation_prompt = false;
+};
+// CHAT_TEMPLATE_FAILED tells what the template says, and the line. Thread-safe.
+absl::StatusOr<std::string> RenderChat(const ChatRequest& request);
+
 // A tokenizer of any kind that a tokenizer.json describes. Const functions are thread-safe.
 //
 // A tokenizer trained here is lossless: Decode(Encode(text)) is `text` for all valid UTF-8. Texts that are
@@ -68,6 +79,12 @@ class Tokenizer {
   // No special token is added, and none is read out of the text: "</s>" in it is text (see ParseSpecials).
   absl::StatusOr<std::vector<int32_t>> Encode(absl::string_view text) const;
 
+  // With what the tokenizer's post-processor puts around a text.
+  absl::StatusOr<std::vector<int32_t>> EncodeWhole(absl::string_view text) const;
+
+  // What it puts before a text, such as <s>; most put nothing.
+  absl::StatusOr<std::vector<int32_t>> Prefix() const;
+
   // The same ids as Encode gives text by text, on up to `threads` threads; with `ranges` also their bytes,
   // which takes longer.
   absl::StatusOr<EncodedBatch> EncodeBatch(absl::Span<const absl::string_view> texts, int threads,
@@ -77,7 +94,7 @@ class Tokenizer {
   // out.
   absl::StatusOr<std::string> Decode(absl::Span<const int32_t> ids, bool skip_special = false) const;
 
-  // All tokens, special ones included.
+  // One more than the highest id, of special tokens too; some ids below it may be no token.
   int VocabSize() const;
   absl::optional<int32_t> TokenToId(absl::string_view token) const;
   absl::optional<std::string> IdToToken(int32_t id) const;
@@ -87,12 +104,33 @@ class Tokenizer {
 
  private:
   friend class TokenizerTrainer;
+  absl::StatusOr<EncodedBatch> EncodeTexts(absl::Span<const absl::string_view> texts, int threads,
+                                           bool ranges, bool post_process) const;
   struct Free {
     void operator()(CherryTokenizer* tokenizer) const { cherry_tokenizer_free(tokenizer); }
   };
   explicit Tokenizer(CherryTokenizer* tokenizer) : tokenizer_(tokenizer) {}
 
   std::unique_ptr<CherryTokenizer, Free> tokenizer_;
+};
+
+// The rows of a Parquet file, one after the other. Not thread-safe.
+class ParquetRows {
+ public:
+  // Of `columns` those that the file has: PARQUET_INVALID when it has none of them, or is no Parquet file.
+  static absl::StatusOr<ParquetRows> Open(const std::string& path,
+                                          absl::Span<const absl::string_view> columns);
+
+  // The next row as a JSON object; nothing after the last. PARQUET_INVALID.
+  absl::StatusOr<absl::optional<std::string>> Next();
+
+ private:
+  struct Free {
+    void operator()(CherryParquetRows* rows) const { cherry_parquet_free(rows); }
+  };
+  explicit ParquetRows(CherryParquetRows* rows) : rows_(rows) {}
+
+  std::unique_ptr<CherryParquetRows, Free> rows_;
 };
 
 // Learns a tokenizer like Llama's: ids 0..2 are <unk>, <s>, </s>, then come the 256 bytes <0x00>..<0xFF>,

@@ -17,6 +17,7 @@
 #include "common/version.h"
 #include "coordinator/api/admission.h"
 #include "coordinator/api/data_check.h"
+#include "coordinator/api/model_check.h"
 #include "coordinator/api/watch_streams.h"
 #include "coordinator/core/paging.h"
 
@@ -232,10 +233,33 @@ class CherryService final : public v1::Cherry::CallbackService {
         context, "ListDatasets", response,
         [request](const Caller&, Core* core, Decision*) { return core->ListDatasets(*request); });
   }
+  Reactor* RegisterModel(Context* context, const v1::RegisterModelRequest* request,
+                         v1::Model* response) override {
+    const auto model = std::make_shared<v1::Model>(request->model());
+    return Unary<v1::Model>(
+        context, "RegisterModel", response,
+        [request, model](const Caller& caller, Core* core, Decision* decision) {
+          return core->RegisterModel(decision, MakeMutation(caller, "RegisterModel", *request), *model);
+        },
+        {request->request_id(),
+         [this, model] { return ReadModelFiles(services_.checkpoint_root, model.get()); }});
+  }
+  Reactor* GetModel(Context* context, const v1::GetModelRequest* request, v1::Model* response) override {
+    return Unary<v1::Model>(context, "GetModel", response, [request](const Caller&, Core* core, Decision*) {
+      return core->GetModel(request->name());
+    });
+  }
+  Reactor* ListModels(Context* context, const v1::ListModelsRequest* request,
+                      v1::ListModelsResponse* response) override {
+    return Unary<v1::ListModelsResponse>(
+        context, "ListModels", response,
+        [request](const Caller&, Core* core, Decision*) { return core->ListModels(*request); });
+  }
   Reactor* ListPresets(Context* context, const v1::ListPresetsRequest*,
                        v1::ListPresetsResponse* response) override {
-    return Unary<v1::ListPresetsResponse>(context, "ListPresets", response,
-                                          [](const Caller&, Core*, Decision*) { return Presets(); });
+    return Unary<v1::ListPresetsResponse>(
+        context, "ListPresets", response,
+        [](const Caller&, Core*, Decision*) { return coordinator::ListPresets(); });
   }
   Reactor* GetServerInfo(Context* context, const v1::GetServerInfoRequest*,
                          v1::ServerInfo* response) override {
@@ -335,7 +359,6 @@ class CherryService final : public v1::Cherry::CallbackService {
                            v1::ListMetricsResponse* answer);
   absl::Status ReadEvents(const std::string& uid, const v1::ListEventsRequest& request,
                           v1::ListEventsResponse* answer);
-  static absl::StatusOr<v1::ListPresetsResponse> Presets();
 
   const Services services_;
 };
@@ -372,23 +395,6 @@ absl::Status CherryService::ReadEvents(const std::string& uid, const v1::ListEve
     answer->set_next_page_token(MakePageToken(arguments, absl::StrCat(events.back().sequence())));
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<v1::ListPresetsResponse> CherryService::Presets() {
-  // Where the vocabulary comes from the dataset, the smallest one that is usual stands in for it.
-  constexpr int64_t kUsualVocabulary = 2048;
-  constexpr int64_t kUsualLength = 1024;
-  v1::ListPresetsResponse response;
-  for (const std::string& name : PresetNames()) {
-    v1::Preset* preset = response.add_presets();
-    preset->set_name(name);
-    ASSIGN_OR_RETURN(*preset->mutable_model(), PresetConfig(name));
-    ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(preset->model(), kUsualVocabulary));
-    preset->set_parameters(CountParameters(shape));
-    preset->set_active_parameters(CountActiveParameters(shape));
-    preset->set_flops_per_token(FlopsPerToken(shape, kUsualLength));
-  }
-  return response;
 }
 
 }  // namespace

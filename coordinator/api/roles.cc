@@ -24,8 +24,10 @@ constexpr RpcRule kRules[] = {
     {"ReportCheckpoint", kPeople, true}, {"GetWorker", kPeople, true},
     {"ListWorkers", kPeople, true},      {"SetWorkerState", kOperator, true},
     {"RegisterDataset", kPeople, true},  {"GetDataset", kPeople, true},
-    {"ListDatasets", kPeople, true},     {"ListPresets", kPeople, true},
-    {"GetServerInfo", kPeople, true},    {"Connect", kWorker, false},
+    {"ListDatasets", kPeople, true},     {"RegisterModel", kPeople, true},
+    {"GetModel", kPeople, true},         {"ListModels", kPeople, true},
+    {"ListPresets", kPeople, true},      {"GetServerInfo", kPeople, true},
+    {"Connect", kWorker, false},
 };
 
 unsigned RoleNamed(absl::string_view name) {

@@ -167,6 +167,7 @@ class CoordinatorServer final : public Server {
     services_.log_writer = &log_writer_;
     services_.home = options_.home;
     services_.data_root = options_.data_root;
+    services_.checkpoint_root = options_.checkpoint_root;
     services_.metrics_address = metrics_address();
     services_.start_time = executor_->Now();
     if (!metrics_address().empty()) {

@@ -27,6 +27,7 @@ struct Services {
   WorkQueue* log_writer = nullptr;  // Appends to logs.
   std::string home;
   std::string data_root;
+  std::string checkpoint_root;
   std::string metrics_address;
   absl::Time start_time;
   std::string token;  // Empty: client certificates are asked for.

@@ -12,6 +12,7 @@
 #include "coordinator/core/control.h"
 #include "coordinator/core/explain.h"
 #include "coordinator/core/machines.h"
+#include "coordinator/core/models.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/scheduler.h"
 #include "coordinator/core/timeline.h"
@@ -206,6 +207,13 @@ absl::StatusOr<v1::Dataset> Core::RegisterDataset(Decision* decision, const Muta
   });
 }
 
+absl::StatusOr<v1::Model> Core::RegisterModel(Decision* decision, const Mutation& mutation,
+                                              const v1::Model& model) {
+  return Mutate<v1::Model>(decision, mutation, [&] {
+    return coordinator::RegisterModel(&state_, decision, mutation.caller, model);
+  });
+}
+
 absl::StatusOr<v1::Job> Core::GetJob(const std::string& name) const {
   ASSIGN_OR_RETURN(const JobEntry* entry, Find(state_, name));
   return JobView(state_, *entry);
@@ -234,6 +242,10 @@ absl::StatusOr<v1::ExplainJobResponse> Core::ExplainJob(const std::string& name)
 }
 
 absl::StatusOr<v1::Checkpoint> Core::GetCheckpoint(const v1::GetCheckpointRequest& request) const {
+  if (ParseModelName(request.job()).ok()) {
+    ASSIGN_OR_RETURN(const v1::Model* model, FindModelRecord(state_, request.job(), "job"));
+    return SelectCheckpoint(state_.jobs.at(model->uid()), request.checkpoint(), "checkpoint");
+  }
   ASSIGN_OR_RETURN(const JobEntry* entry, Find(state_, request.job()));
   return SelectCheckpoint(*entry, request.checkpoint(), "checkpoint");
 }
@@ -268,6 +280,15 @@ absl::StatusOr<v1::Dataset> Core::GetDataset(const std::string& name) const {
 
 absl::StatusOr<v1::ListDatasetsResponse> Core::ListDatasets(const v1::ListDatasetsRequest& request) const {
   return coordinator::ListDatasets(state_, request);
+}
+
+absl::StatusOr<v1::Model> Core::GetModel(const std::string& name) const {
+  ASSIGN_OR_RETURN(const v1::Model* model, FindModelRecord(state_, name, "name"));
+  return *model;
+}
+
+absl::StatusOr<v1::ListModelsResponse> Core::ListModels(const v1::ListModelsRequest& request) const {
+  return coordinator::ListModels(state_, request);
 }
 
 absl::Status Core::RegisterWorker(Decision* decision, int64_t connection, const v1::Register& hello) {

@@ -34,6 +34,7 @@ struct Records {
   std::vector<v1::WorkerRecord> workers;
   std::vector<v1::Dataset> datasets;
   std::vector<v1::PipelineRecord> pipelines;
+  std::vector<v1::Model> models;
   std::vector<v1::RequestRecord> requests;  // Replies may be left out.
 };
 
@@ -63,8 +64,11 @@ class Core {
   // REQUIRES: the edge has seen that the dataset's path lies beneath the data root.
   absl::StatusOr<v1::Dataset> RegisterDataset(Decision* decision, const Mutation& mutation,
                                               const v1::RegisterDatasetRequest& request);
+  // REQUIRES: the edge has filled in what the model's files say.
+  absl::StatusOr<v1::Model> RegisterModel(Decision* decision, const Mutation& mutation,
+                                          const v1::Model& model);
 
-  // Queries.
+  // Queries. A checkpoint may be an imported model's, by that one's name.
   absl::StatusOr<v1::Job> GetJob(const std::string& name) const;
   absl::StatusOr<v1::Job> GetJobByUid(const std::string& uid) const;
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request) const;
@@ -77,6 +81,8 @@ class Core {
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request) const;
   absl::StatusOr<v1::Dataset> GetDataset(const std::string& name) const;
   absl::StatusOr<v1::ListDatasetsResponse> ListDatasets(const v1::ListDatasetsRequest& request) const;
+  absl::StatusOr<v1::Model> GetModel(const std::string& name) const;
+  absl::StatusOr<v1::ListModelsResponse> ListModels(const v1::ListModelsRequest& request) const;
 
   // Workers: see worker_registry.h.
   absl::Status RegisterWorker(Decision* decision, int64_t connection, const v1::Register& hello);

@@ -40,6 +40,7 @@ struct Changes {
   std::vector<std::string> delete_workers;
   std::vector<v1::Dataset> put_datasets;
   std::vector<v1::PipelineRecord> put_pipelines;
+  std::vector<v1::Model> put_models;
   std::vector<v1::RequestRecord> put_requests;
   std::vector<std::string> delete_requests;
   std::vector<v1::Event> put_events;
@@ -47,8 +48,8 @@ struct Changes {
 
   bool empty() const {
     return put_jobs.empty() && put_checkpoints.empty() && delete_checkpoints.empty() && put_workers.empty() &&
-           delete_workers.empty() && put_datasets.empty() && put_pipelines.empty() && put_requests.empty() &&
-           delete_requests.empty() && put_events.empty();
+           delete_workers.empty() && put_datasets.empty() && put_pipelines.empty() && put_models.empty() &&
+           put_requests.empty() && delete_requests.empty() && put_events.empty();
   }
 };
 

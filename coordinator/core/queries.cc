@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/model_plan.h"
 #include "common/status.h"
 #include "coordinator/core/explain.h"
 #include "coordinator/core/paging.h"
@@ -170,10 +171,27 @@ absl::StatusOr<v1::ListDatasetsResponse> ListDatasets(const State& state,
   return response;
 }
 
+absl::StatusOr<v1::ListPresetsResponse> ListPresets() {
+  // Where the vocabulary comes from the dataset, the smallest one that is usual stands in for it.
+  constexpr int64_t kUsualVocabulary = 2048;
+  constexpr int64_t kUsualLength = 1024;
+  v1::ListPresetsResponse response;
+  for (const std::string& name : PresetNames()) {
+    v1::Preset* preset = response.add_presets();
+    preset->set_name(name);
+    ASSIGN_OR_RETURN(*preset->mutable_model(), PresetConfig(name));
+    ASSIGN_OR_RETURN(const ModelShape shape, ResolveModel(preset->model(), kUsualVocabulary));
+    preset->set_parameters(CountParameters(shape));
+    preset->set_active_parameters(CountActiveParameters(shape));
+    preset->set_flops_per_token(FlopsPerToken(shape, kUsualLength));
+  }
+  return response;
+}
+
 Census Count(const State& state) {
   Census census;
-  for (const auto& [uid, entry] : state.jobs) {
-    const v1::Job& job = entry.job();
+  for (const auto& [arrival, uid] : state.by_arrival) {
+    const v1::Job& job = state.jobs.at(uid).job();
     ++census.jobs[{absl::AsciiStrToLower(v1::JobSpec::Kind_Name(job.resolved().kind())),
                    v1::Job::State_Name(job.state()), job.resolved().namespace_()}];
   }

@@ -28,6 +28,8 @@ absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const State& state,
 absl::StatusOr<v1::ListDatasetsResponse> ListDatasets(const State& state,
                                                       const v1::ListDatasetsRequest& request);
 
+absl::StatusOr<v1::ListPresetsResponse> ListPresets();
+
 // For the metrics endpoint: gauges by their labels.
 struct Census {
   std::map<std::tuple<std::string, std::string, std::string>, int64_t> jobs;  // kind, state, namespace

@@ -4,6 +4,7 @@
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/machines.h"
+#include "coordinator/core/models.h"
 #include "coordinator/core/placement.h"
 
 namespace cherry::coordinator {
@@ -87,6 +88,7 @@ void Core::Restore(Decision* decision, const Records& records) {
     state_.datasets[dataset.name()] = dataset;
   }
   RestoreJobs(&state_, records);
+  RestoreModels(&state_, records.models);
   RestorePipelines(&state_, records);
   RestoreWorkers(&state_, decision->now, records);
   RestoreRequests(&state_, records);

@@ -14,20 +14,26 @@
 #include "common/status.h"
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/machines.h"
+#include "coordinator/core/models.h"
 #include "coordinator/core/references.h"
 
 namespace cherry::coordinator {
 namespace {
 
-// `job` or `namespace/job`.
+// A model or a job, by `name` or `namespace/name`.
 absl::StatusOr<const JobEntry*> FindSource(const State& state, const DraftJobs& drafts,
                                            const v1::JobSpec& spec, v1::SourceRef* ref,
                                            absl::string_view field) {
-  if (!ref->model().empty()) {
-    return Error(absl::StatusCode::kUnimplemented, "MODEL_NOT_SUPPORTED", absl::StrCat(field, ".model"),
-                 absl::StrCat(field, ".model: this version has no imported models"), "name a job instead");
+  const bool imported = !ref->model().empty();
+  const std::vector<std::string> parts = absl::StrSplit(imported ? ref->model() : ref->job(), '/');
+  if (imported) {
+    ASSIGN_OR_RETURN(
+        const v1::Model* model,
+        FindModelRecord(state, ModelResource(parts.size() == 2 ? parts[0] : NamespaceOf(spec), parts.back()),
+                        absl::StrCat(field, ".model")));
+    ref->set_job_uid(model->uid());
+    return &state.jobs.at(model->uid());
   }
-  const std::vector<std::string> parts = absl::StrSplit(ref->job(), '/');
   const JobName name{parts.size() == 2 ? parts[0] : NamespaceOf(spec), parts.back()};
   if (const auto draft = drafts.find(name.Resource()); draft != drafts.end() && parts.size() <= 2) {
     ref->set_job_uid(draft->second.uid());
@@ -63,6 +69,14 @@ std::vector<const v1::Dataset*> FindDatasets(const State& state, const std::stri
     datasets.push_back(found == state.datasets.end() ? nullptr : &found->second);
   }
   return datasets;
+}
+
+// The first of what it was trained on; of an imported model its tokenizer. Null where it is not registered
+// any more.
+const v1::Dataset* DataOf(const State& state, const JobEntry& job) {
+  const auto model = state.model_data.find(job.uid());
+  return model != state.model_data.end() ? &model->second
+                                         : FindDatasets(state, job.job().resolved().data().train()).front();
 }
 
 // A step that a live job does not have yet, but will.
@@ -195,7 +209,7 @@ InputSource SourceOf(const State& state, const JobEntry& job, const std::string&
   InputSource source;
   source.model = resolved.model();
   source.train = resolved.data().train();
-  source.data = FindDatasets(state, source.train).front();
+  source.data = DataOf(state, job);
   source.targets = resolved.data().targets();
   source.field = field;
   return source;
@@ -281,6 +295,7 @@ void InheritWindows(const v1::JobSpec& baseline, v1::JobSpec* spec) {
 absl::Status LookUpEvaluated(const State& state, const DraftJobs& drafts, v1::JobSpec* spec,
                              Sources* sources) {
   absl::Status status;
+  bool inherited = false;
   std::vector<const JobEntry*> models;
   ForEachReference(spec, [&](const std::string& field, v1::SourceRef* ref) {
     if (!status.ok()) {
@@ -292,12 +307,17 @@ absl::Status LookUpEvaluated(const State& state, const DraftJobs& drafts, v1::Jo
     if (!status.ok()) {
       return;
     }
+    const v1::JobSpec& resolved = (*job)->job().resolved();
     if (!sources->model.has_value()) {
       // The baseline comes first.
-      sources->model = (*job)->job().resolved().model();
-      sources->parent_data = FindDatasets(state, (*job)->job().resolved().data().train()).front();
-      InheritData((*job)->job().resolved().data(), spec);
-      InheritWindows((*job)->job().resolved(), spec);
+      sources->model = resolved.model();
+      sources->parent_data = DataOf(state, **job);
+    }
+    // From the first that one of our runs has made.
+    if (!inherited && resolved.has_train()) {
+      inherited = true;
+      InheritData(resolved.data(), spec);
+      InheritWindows(resolved, spec);
     }
     sources->read.push_back(SourceOf(state, **job, field));
     if (absl::StartsWith(field, "evaluate.models")) {
@@ -325,7 +345,7 @@ absl::Status LookUpReference(const State& state, const DraftJobs& drafts, v1::Jo
   RETURN_IF_ERROR(AddInput(kReferenceRole, *job, ref->checkpoint(),
                            absl::StrCat(kReferenceRole, ".checkpoint"), sources));
   sources->reference_model = job->job().resolved().model();
-  sources->reference_data = FindDatasets(state, job->job().resolved().data().train()).front();
+  sources->reference_data = DataOf(state, *job);
   return absl::OkStatus();
 }
 
@@ -348,11 +368,17 @@ absl::StatusOr<Sources> LookUp(const State& state, const DraftJobs& drafts, v1::
     v1::SourceRef* ref = goes_on ? spec->mutable_continue_() : spec->mutable_from();
     const std::string field = goes_on ? "continue" : "from";
     ASSIGN_OR_RETURN(const JobEntry* job, FindModel(state, drafts, *spec, ref, field));
+    if (goes_on && !ref->model().empty()) {
+      return InvalidField("FIELD_NOT_ALLOWED", "continue.model",
+                          absl::StrCat("continue.model: ", ref->model(),
+                                       " is an imported model, without an optimizer to go on with"),
+                          "use from: it starts from the weights alone");
+    }
     const std::string which = goes_on && ref->checkpoint().empty() ? "latest" : ref->checkpoint();
     const std::string at = field + ".checkpoint";
     RETURN_IF_ERROR(AddInput(kSourceRole, *job, which, at, &sources));
     sources.model = job->job().resolved().model();
-    sources.parent_data = FindDatasets(state, job->job().resolved().data().train()).front();
+    sources.parent_data = DataOf(state, *job);
     if (method) {
       InheritData(job->job().resolved().data(), spec);
       RETURN_IF_ERROR(AddOrigin(state, *spec, *job, which, at, &sources));

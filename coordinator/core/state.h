@@ -102,11 +102,13 @@ struct RequestEntry {
 struct State {
   Config config;
   v1::ClusterRecord cluster;
-  std::unordered_map<std::string, JobEntry> jobs;        // By uid. References stay valid.
-  std::map<int64_t, std::string> by_arrival;             // Arrival to uid.
+  std::unordered_map<std::string, JobEntry> jobs;  // By uid, imported models too. References stay valid.
+  std::map<int64_t, std::string> by_arrival;       // Arrival to uid.
   std::unordered_map<std::string, std::string> by_name;  // Resource name to the newest uid.
   std::map<std::string, WorkerEntry> workers;
   std::map<std::string, v1::Dataset> datasets;
+  std::map<std::string, v1::Model> models;                        // By resource name, the newest of each.
+  std::unordered_map<std::string, v1::Dataset> model_data;        // By a model's uid: its tokenizer.
   std::unordered_map<std::string, v1::PipelineRecord> pipelines;  // By uid.
   std::unordered_map<std::string, std::string> pipeline_by_name;  // Resource name to the newest uid.
   std::unordered_map<std::string, RequestEntry> requests;

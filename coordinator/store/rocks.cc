@@ -8,8 +8,9 @@
 namespace cherry::coordinator {
 namespace {
 
-constexpr const char* kNames[kFamilies] = {"default",  "jobs",   "checkpoints", "workers", "datasets",
-                                           "requests", "events", "job_events",  "metrics", "pipelines"};
+constexpr const char* kNames[kFamilies] = {"default",  "jobs",      "checkpoints", "workers",
+                                           "datasets", "requests",  "events",      "job_events",
+                                           "metrics",  "pipelines", "models"};
 
 rocksdb::DBOptions MakeOptions() {
   rocksdb::DBOptions options;

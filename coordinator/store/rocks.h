@@ -26,6 +26,7 @@ enum Family {
   kJobEvents,
   kMetrics,
   kPipelines,
+  kModels,
   kFamilies
 };
 

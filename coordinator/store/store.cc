@@ -58,6 +58,9 @@ class BatchWriter {
     for (const v1::PipelineRecord& record : changes.put_pipelines) {
       Put(kPipelines, record.pipeline().uid(), record);
     }
+    for (const v1::Model& model : changes.put_models) {
+      Put(kModels, model.uid(), model);
+    }
     for (const v1::RequestRecord& record : changes.put_requests) {
       Put(kRequests, record.request_id(), record);
     }
@@ -121,6 +124,7 @@ class RocksStore final : public Store {
     RETURN_IF_ERROR(LoadFamily(kWorkers, &records.workers));
     RETURN_IF_ERROR(LoadFamily(kDatasets, &records.datasets));
     RETURN_IF_ERROR(LoadFamily(kPipelines, &records.pipelines));
+    RETURN_IF_ERROR(LoadFamily(kModels, &records.models));
     RETURN_IF_ERROR(LoadFamily(kRequests, &records.requests));
     for (v1::RequestRecord& record : records.requests) {
       record.clear_reply();

@@ -18,6 +18,8 @@ CASES = {
     "tied": {"tied": True},
     "qk_norm": {"qk_norm": True, "kv_heads": 2},
     "recompute": {"recompute": True},
+    "biases": {"bias": 2, "head_width": 24, "kv_heads": 2, "llama3": True},
+    "qwen2": {"bias": 1, "tied": True},
     "wide": {"dim": 192, "heads": 3, "kv_heads": 1, "ffn_dim": 320, "vocab": 1000, "length": 150},
 }
 GRADIENT_BOUND = 1e-5
@@ -98,13 +100,17 @@ def train(shape, weights, data, report):
 def transformers_logits(shape, weights, tokens):
     import transformers
 
-    family = transformers.Qwen3Config if shape.qk_norm else transformers.LlamaConfig
-    config = family(
+    biased = [name for name in ("q_proj", "o_proj") if f"model.layers.0.self_attn.{name}.bias" in weights]
+    family = "Qwen3" if shape.qk_norm else "Qwen2" if biased == ["q_proj"] else "Llama"
+    rope = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32}
+    config = getattr(transformers, family + "Config")(
         hidden_size=shape.dim, intermediate_size=shape.ffn_dim, num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads, head_dim=shape.head_dim,
         vocab_size=shape.vocab, rope_theta=shape.rope_theta, rms_norm_eps=shape.norm_eps,
-        tie_word_embeddings=shape.tied, max_position_embeddings=4096, attention_bias=False)
-    theirs = transformers.Qwen3ForCausalLM(config) if shape.qk_norm else transformers.LlamaForCausalLM(config)
+        tie_word_embeddings=shape.tied, max_position_embeddings=4096, attention_bias="o_proj" in biased,
+        rope_scaling=rope if shape.llama3 else None)
+    theirs = getattr(transformers, family + "ForCausalLM")(config)
     missing, unexpected = theirs.load_state_dict(weights, strict=False)
     expected = ["lm_head.weight"] if shape.tied else []
     if unexpected or list(missing) != expected:

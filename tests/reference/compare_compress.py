@@ -26,6 +26,8 @@ CASES = {
     "lora": {"layers": 3, "method": "mean", "schedule": "1 + 2x2", "start": "lora", "lora_rank": 4, "alpha": 0.5},
     "lora_growth": {"layers": 2, "method": "mean", "schedule": "2x4", "start": "lora", "lora_rank": 3, "growth": "2,4",
                     "serveable": True, "hidden_weight": 0.5},
+    "biased": {"layers": 3, "method": "mean", "schedule": "1 + 2x2", "start": "lora", "lora_rank": 4, "alpha": 0.5,
+               "biased": True},
     "lora_unused": {"layers": 3, "method": "first", "schedule": "1 + 1x3 + 1", "lora_rank": 2},
 }
 DEEP = model.Shape(layers=6, dim=32, heads=4, kv_heads=2, ffn_dim=48, vocab=128)
@@ -167,6 +169,9 @@ def merged(case, deep, order):
         own = at if loop is None else f"{at}.visits.{r}"
         for part in LAYER_PARTS:
             start[f"{at}.{part}.weight"] = mix(p, part)
+            if f"model.layers.0.{part}.bias" in deep:
+                start[f"{at}.{part}.bias"] = sum(w * deep[f"model.layers.{i}.{part}.bias"]
+                                                 for i, w in combined[p].items())
         for part in ("input_layernorm", "post_attention_layernorm"):
             start[f"{own}.{part}.weight"] = mix(p, part)
         if loop is None:

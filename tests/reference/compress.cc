@@ -22,7 +22,8 @@ namespace {
 constexpr int64_t kSteps = 4, kBatch = 3, kLength = 24;
 constexpr double kRate = 1e-3;
 
-const ModelShape kDeep = {.layers = 6, .dim = 32, .heads = 4, .kv_heads = 2, .ffn_dim = 48, .vocab = 128};
+// What is compressed; one of the cases has biases.
+ModelShape deep_shape = {.layers = 6, .dim = 32, .heads = 4, .kv_heads = 2, .ffn_dim = 48, .vocab = 128};
 
 void Randomise(Transformer* model) {
   // Initial layers hardly change the state, and their norms are alike: other weights show what is done with
@@ -34,7 +35,7 @@ void Randomise(Transformer* model) {
   }
 }
 
-Batch MakeBatch(int64_t number) { return PartlyCountedBatch(number, kBatch, kLength, kDeep.vocab); }
+Batch MakeBatch(int64_t number) { return PartlyCountedBatch(number, kBatch, kLength, deep_shape.vocab); }
 
 class DeepModel final : public InputModels {
  public:
@@ -42,7 +43,7 @@ class DeepModel final : public InputModels {
     return absl::UnimplementedError("unused");
   }
   absl::StatusOr<std::unique_ptr<LanguageModel>> LoadModel(absl::string_view) override {
-    auto model = std::make_unique<Transformer>(kDeep, ModelOptions{.frozen = true}, 1);
+    auto model = std::make_unique<Transformer>(deep_shape, ModelOptions{.frozen = true}, 1);
     Randomise(model.get());
     return model;
   }
@@ -109,7 +110,8 @@ int main(int argc, char** argv) {
   std::vector<int> growth;
   bool serveable = false;
   double alpha = 1.0, temperature = 1.0, hidden_weight = 0.0;
-  cherry::ModelShape shape = cherry::trainer::kDeep;
+  bool biased = false;
+  cherry::ModelShape shape = cherry::trainer::deep_shape;
   CLI::App app("Exports our compression's numbers for a comparison");
   app.add_option("out", out)->required();
   app.add_option("--layers", shape.layers)->required();
@@ -119,11 +121,15 @@ int main(int argc, char** argv) {
   app.add_option("--start", start);
   app.add_option("--growth", growth)->delimiter(',');
   app.add_flag("--serveable", serveable);
+  app.add_flag("--biased", biased, "Biases of queries, keys, values and the output");
   app.add_option("--lora-rank", shape.lora_rank);
   app.add_option("--alpha", alpha);
   app.add_option("--temperature", temperature);
   app.add_option("--hidden-weight", hidden_weight);
   CLI11_PARSE(app, argc, argv);
+  if (biased) {
+    shape.attention_bias = cherry::trainer::deep_shape.attention_bias = cherry::v1::ModelConfig::ALL;
+  }
   at::set_num_threads(1);
   using cherry::v1::CompressConfig;
   using cherry::v1::UnrollConfig;

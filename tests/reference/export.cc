@@ -129,6 +129,15 @@ int Main(int argc, char** argv) {
   app.add_flag("--tied", shape.tied_embeddings);
   app.add_flag("--qk-norm", shape.qk_norm);
   app.add_flag("--recompute", settings.recompute);
+  app.add_option("--head-width", shape.head_width);
+  app.add_option("--bias", shape.attention_bias, "0: none, 1: qkv, 2: all");
+  app.add_flag_callback("--llama3", [&shape] {
+    shape.rope_scaling.set_type(v1::RopeScaling::LLAMA3);
+    shape.rope_scaling.set_factor(8.0);
+    shape.rope_scaling.set_low_freq_factor(1.0);
+    shape.rope_scaling.set_high_freq_factor(4.0);
+    shape.rope_scaling.set_original_positions(32);
+  });
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(settings.threads);
   Export out;

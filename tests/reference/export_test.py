@@ -11,7 +11,9 @@ import numpy
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging
 
+MOEE = ["--experts", "3", "--top-k", "2", "--kv-heads", "2"]
 CASES = {
     "plain": ([], "LlamaForCausalLM"),
     "gqa": (["--kv-heads", "2"], "LlamaForCausalLM"),
@@ -20,6 +22,16 @@ CASES = {
     "loops": (["--schedule", "1 + 1x4", "--serveable", "--kv-heads", "2"], "LlamaForCausalLM"),
     "loops_lora": (["--schedule", "1 + 1x3", "--serveable", "--kv-heads", "2", "--lora-rank", "3"], "LlamaForCausalLM"),
     "loops_qk_norm": (["--schedule", "2x3", "--serveable", "--qk-norm"], "Qwen3ForCausalLM"),
+    "qwen2": (["--bias", "1", "--kv-heads", "2", "--tied"], "Qwen2ForCausalLM"),
+    "biases": (["--bias", "2", "--head-dim", "24", "--llama3"], "LlamaForCausalLM"),
+    "loops_biases": (["--bias", "2", "--schedule", "1 + 1x3", "--serveable"], "LlamaForCausalLM"),
+    "chain": (["--chain", "--kv-heads", "2"], "LlamaForCausalLM"),
+    "mixtral": ([*MOEE, "--no-router-bias"], "MixtralForCausalLM"),
+    "mixtral_loops": ([*MOEE, "--no-router-bias", "--schedule", "1 + 1x3", "--serveable"], "MixtralForCausalLM"),
+    "moee": ([*MOEE, "--qk-norm", "--bias", "2"], "CherryForCausalLM"),
+    "moee_loops": ([*MOEE, "--schedule", "1 + 1x3"], "CherryForCausalLM"),
+    "loops_own": (["--schedule", "2x3", "--lora-rank", "3", "--bias", "1", "--llama3", "--tied"], "CherryForCausalLM"),
+    "token_mixture": ([*MOEE, "--route-tokens"], "CherryForCausalLM"),
 }
 BOUND = 1e-5
 TEXTS = [f"문서 {i}\n두 번째 줄:  값 {i * i}\t끝 😀 <s>{'가나다라마바사'[i % 7]}" for i in range(60)]
@@ -79,22 +91,17 @@ def compare_text(report, model, tokenizer, program, home, checkpoint):
     report.check(f"greedy tokens are equal: {answer['tokens']}, {theirs}", answer["tokens"] == theirs)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cherry", required=True)
-    parser.add_argument("--checkpoint", required=True, help="the program cherry-reference-checkpoint")
-    parser.add_argument("--case", choices=CASES, required=True)
-    options = parser.parse_args()
-    flags, architecture = CASES[options.case]
-    report = Report()
+def check_case(report, options, case):
+    flags, architecture = CASES[case]
+    print(f"--- {case}")
     with tempfile.TemporaryDirectory() as home:
         dataset = prepare(options.cherry, home)
         vocab = len(json.load(open(dataset + "/tokenizer.json", encoding="utf-8"))["model"]["vocab"])
         checkpoint, numbers, exported = (os.path.join(home, name) for name in ("step", "numbers", "hf"))
-        subprocess.run([options.checkpoint, checkpoint, numbers, "--tokenizer", dataset + "/tokenizer.json",
+        subprocess.run([options.checkpoint, checkpoint, numbers, "--tokenizer", dataset,
                         "--vocab", str(vocab + 8), *flags], check=True)
         cherry(options.cherry, home, "checkpoint", "export", checkpoint, "--output", exported)
-        model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32).eval()
+        model = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32, trust_remote_code=True).eval()
         tokenizer = AutoTokenizer.from_pretrained(exported)
         report.check(f"opens as {architecture}", type(model).__name__ == architecture)
         report.check("with a fast tokenizer", isinstance(tokenizer, PreTrainedTokenizerFast))
@@ -103,10 +110,25 @@ def main():
             logits = model(ours["tokens"]).logits
         error = ((ours["logits"] - logits).norm() / logits.norm()).item()
         report.check(f"logits differ by {error:.2e} (at most {BOUND:.0e})", error <= BOUND)
-        compare_tokens(report, tokenizer, dataset)
+        if case == "chain":
+            heads = load_file(os.path.join(exported, "multi_token.safetensors"))
+            report.check("the chain lies beside", bool(heads) and all("token_chain" in name for name in heads))
+        if case == "plain":
+            compare_tokens(report, tokenizer, dataset)
         compare_text(report, model, tokenizer, options.cherry, home, checkpoint)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cherry", required=True)
+    parser.add_argument("--checkpoint", required=True, help="the program cherry-reference-checkpoint")
+    parser.add_argument("--case", choices=CASES, action="append", help="only these; default all")
+    options = parser.parse_args()
+    logging.set_verbosity_error()
+    report = Report()
+    for case in options.case or CASES:
+        check_case(report, options, case)
     sys.exit(report.failed > 0)
 
 
-if __name__ == "__main__":
-    main()
+main()

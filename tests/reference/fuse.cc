@@ -150,10 +150,10 @@ int main(int argc, char** argv) {
   spec.mutable_train()->set_steps(cherry::trainer::kSteps);
   spec.mutable_train()->set_seed(1);
   FuseConfig* const fuse = spec.mutable_fuse();
-  FuseConfig::Routing parsed_routing;
-  FuseConfig::Balance parsed_balance;
+  FuseConfig::Routing parsed_routing = FuseConfig::FFN;
+  FuseConfig::Balance parsed_balance = FuseConfig::LOSS_FREE;
   FuseConfig::RouterStart parsed_start;
-  MultiTokenConfig::Form parsed_form;
+  MultiTokenConfig::Form parsed_form = MultiTokenConfig::CHAIN;
   MultiTokenConfig::Curriculum parsed_curriculum;
   if (!FuseConfig::Routing_Parse(absl::AsciiStrToUpper(routing), &parsed_routing) ||
       !FuseConfig::Balance_Parse(absl::AsciiStrToUpper(balance), &parsed_balance) ||

@@ -22,10 +22,12 @@ class Shape:
     qk_norm: bool = False
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
+    head_width: int = 0
+    llama3: bool = False  # RoPE as Llama 3.1 stretches it: by 8, for a model of 32 positions.
 
     @property
     def head_dim(self):
-        return self.dim // self.heads
+        return self.head_width or self.dim // self.heads
 
 
 def rms_norm(x, weight, eps):
@@ -39,8 +41,17 @@ def rotate(x, cos, sin):
     return x * cos + turned * sin
 
 
+def llama3_frequency(frequency, factor=8.0, low=1.0, high=4.0, positions=32):
+    """Long waves are stretched, short ones are not, and those between partly."""
+    waves = positions * frequency / (2 * math.pi)  # In so many positions.
+    kept = min(max((waves - low) / (high - low), 0.0), 1.0)
+    return kept * frequency + (1.0 - kept) * frequency / factor
+
+
 def rope_tables(shape, length):
     frequency = 1.0 / shape.rope_theta ** (torch.arange(0, shape.head_dim, 2).float() / shape.head_dim)
+    if shape.llama3:
+        frequency = torch.tensor([llama3_frequency(one.item()) for one in frequency])
     angle = torch.outer(torch.arange(length).float(), frequency)
     angle = torch.cat([angle, angle], dim=-1)
     return angle.cos(), angle.sin()
@@ -50,7 +61,8 @@ def attention(shape, weights, prefix, x):
     b, t, _ = x.shape
 
     def project(name, heads):
-        return F.linear(x, weights[f"{prefix}.{name}.weight"]).view(b, t, heads, shape.head_dim)
+        bias = weights.get(f"{prefix}.{name}.bias")
+        return F.linear(x, weights[f"{prefix}.{name}.weight"], bias).view(b, t, heads, shape.head_dim)
 
     q, k, v = project("q_proj", shape.heads), project("k_proj", shape.kv_heads), project("v_proj", shape.kv_heads)
     if shape.qk_norm:
@@ -62,8 +74,8 @@ def attention(shape, weights, prefix, x):
     v = v.transpose(1, 2).repeat_interleave(shape.heads // shape.kv_heads, dim=1)
     scores = q @ k.transpose(-1, -2) / math.sqrt(shape.head_dim)
     scores = scores.masked_fill(torch.ones(t, t, dtype=torch.bool).triu(1), float("-inf"))
-    attended = (scores.softmax(-1) @ v).transpose(1, 2).reshape(b, t, shape.dim)
-    return F.linear(attended, weights[f"{prefix}.o_proj.weight"])
+    attended = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+    return F.linear(attended, weights[f"{prefix}.o_proj.weight"], weights.get(f"{prefix}.o_proj.bias"))
 
 
 def feed_forward(weights, prefix, x):

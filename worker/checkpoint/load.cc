@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/half.h"
 #include "common/manifest.h"
 #include "common/parameter_names.h"
 #include "common/safetensors.h"
@@ -18,18 +19,39 @@ absl::Status Mismatch(const std::string& path, absl::string_view what) {
                       "use the model that the checkpoint was saved from");
 }
 
+// Imported weights may be stored in 16 bits.
+bool Widen(const SafetensorsFile& file, const TensorInfo& tensor, int64_t elements, float* out) {
+  const auto widen = [&](float (*from)(uint16_t)) {
+    const auto* const stored = static_cast<const char*>(file.Data(tensor));
+    for (int64_t i = 0; i < elements; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, stored + i * static_cast<int64_t>(sizeof(bits)), sizeof(bits));
+      out[i] = from(bits);
+    }
+  };
+  if (tensor.dtype == "F32") {
+    std::memcpy(out, file.Data(tensor), static_cast<size_t>(tensor.bytes));
+  } else if (tensor.dtype == "BF16") {
+    widen(FromBfloat16);
+  } else if (tensor.dtype == "F16") {
+    widen(FromFloat16);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 absl::Status LoadTensor(const SafetensorsFile& file, const std::string& path, const std::string& name,
                         const TensorPlace& place, std::vector<float>* buffer) {
   const absl::StatusOr<TensorInfo> tensor = file.Find(name);
   if (!tensor.ok()) {
     return Mismatch(path, absl::StrCat("it has no tensor ", name));
   }
-  if (tensor->shape != place.shape || tensor->dtype != "F32") {
+  if (tensor->shape != place.shape || !Widen(file, *tensor, place.elements, buffer->data() + place.offset)) {
     return Mismatch(
         path, absl::StrCat("tensor ", name, " is ", tensor->dtype, " [", absl::StrJoin(tensor->shape, ", "),
                            "], the model's is F32 [", absl::StrJoin(place.shape, ", "), "]"));
   }
-  std::memcpy(buffer->data() + place.offset, file.Data(*tensor), static_cast<size_t>(tensor->bytes));
   return absl::OkStatus();
 }
 

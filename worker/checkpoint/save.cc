@@ -58,9 +58,12 @@ absl::StatusOr<SavedCheckpoint> WriteFiles(const SaveRequest& request, const Hos
   FaultPoint("checkpoint.before_optimizer");
   RETURN_IF_ERROR(AddTensors(directory, kOptimizerFile, optimizer, &manifest.files));
   RETURN_IF_ERROR(AddText(directory, kConfigFile, request.config, &manifest.files));
-  if (!request.tokenizer.empty()) {
-    ASSIGN_OR_RETURN(const std::string tokenizer, ReadFile(request.tokenizer));
-    RETURN_IF_ERROR(AddText(directory, kTokenizerFile, tokenizer, &manifest.files));
+  for (const char* name : kTokenizerFiles) {
+    const std::string path = absl::StrCat(request.tokenizer, "/", name);
+    if (!request.tokenizer.empty() && Exists(path)) {
+      ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+      RETURN_IF_ERROR(AddText(directory, name, text, &manifest.files));
+    }
   }
   RETURN_IF_ERROR(SyncDirectory(directory));
   FaultPoint("checkpoint.before_manifest");

@@ -15,7 +15,7 @@ struct SaveRequest {
   std::string root;       // The checkpoint root, absolute.
   std::string directory;  // Of this step, beneath the root.
   std::string config;     // Content of config.json.
-  std::string tokenizer;  // Absolute path of the tokenizer to copy; "" for none.
+  std::string tokenizer;  // Absolute path of the directory whose kTokenizerFiles to copy; "" for none.
   Manifest manifest;      // All but `files`.
 };
 

@@ -1,6 +1,7 @@
 #include "worker/data/mixture.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,7 +30,22 @@ absl::StatusOr<std::unique_ptr<SplitMixture>> SplitMixture::Open(const std::stri
     mixture->parts_.push_back(std::move(windows));
     mixture->names_.push_back(part);
   }
+  ASSIGN_OR_RETURN(mixture->shares_, PartShares(text, field));
+  mixture->PlanTurns();
   return mixture;
+}
+
+void SplitMixture::PlanTurns() {
+  const int64_t period = std::accumulate(shares_.begin(), shares_.end(), int64_t{0});
+  std::vector<int64_t> had(shares_.size(), 0);
+  for (int64_t turn = 1; turn <= period; ++turn) {
+    size_t next = 0;
+    for (size_t part = 1; part < shares_.size(); ++part) {
+      const auto behind = [&](size_t one) { return shares_[one] * turn - had[one] * period; };
+      next = behind(part) > behind(next) ? part : next;
+    }
+    turns_.push_back({next, had[next]++});
+  }
 }
 
 size_t SplitMixture::PartOf(int64_t window) const {
@@ -37,9 +53,10 @@ size_t SplitMixture::PartOf(int64_t window) const {
 }
 
 int64_t SplitMixture::WindowOfSample(int64_t sample, int64_t seed) const {
-  const auto count = static_cast<int64_t>(parts_.size());
-  const auto part = static_cast<size_t>(sample % count);
-  return first_[part] + trainer::WindowOfSample(sample / count, parts_[part]->size(), seed);
+  const auto period = static_cast<int64_t>(turns_.size());
+  const auto& [part, before] = turns_[static_cast<size_t>(sample % period)];
+  const int64_t number = sample / period * shares_[part] + before;
+  return first_[part] + trainer::WindowOfSample(number, parts_[part]->size(), seed);
 }
 
 absl::Status SplitMixture::OpenLabels() {

@@ -35,8 +35,8 @@ class SplitMixture {
   size_t PartOf(int64_t window) const;
   int64_t sequence_length() const { return parts_.front()->sequence_length(); }
 
-  // The window of global sample `sample`: the parts take turns, and each is run through in the order that
-  // `seed` gives it, epoch after epoch.
+  // The window of global sample `sample`: the parts take turns by their shares, always the one that is
+  // furthest behind its own, and each is run through in the order that `seed` gives it, epoch after epoch.
   int64_t WindowOfSample(int64_t sample, int64_t seed) const;
 
   // As TokenWindows'.
@@ -49,9 +49,17 @@ class SplitMixture {
 
  private:
   SplitMixture() = default;
+  void PlanTurns();
   std::vector<std::unique_ptr<TokenWindows>> parts_;
   std::vector<std::string> names_;
   std::vector<int64_t> first_ = {0};
+  // A period of turns: whose each is, and how many it has had before in the period.
+  struct Turn {
+    size_t part = 0;
+    int64_t before = 0;
+  };
+  std::vector<Turn> turns_;
+  std::vector<int64_t> shares_;  // Turns of each part in a period.
 };
 
 }  // namespace cherry::trainer

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <cmath>
 #include <optional>
 
 #include "worker/kernels/attention_kernel.h"
@@ -106,11 +107,28 @@ class GpuRope : public torch::autograd::Function<GpuRope> {
 
 }  // namespace
 
-Rope MakeRope(int64_t positions, int64_t head_dim, double theta, at::Device device) {
-  const at::TensorOptions fp32 = at::TensorOptions().dtype(at::kFloat);
-  const at::Tensor exponent = at::arange(0, head_dim, 2, fp32) / static_cast<double>(head_dim);
-  const at::Tensor frequency = at::reciprocal(at::pow(theta, exponent));
-  const at::Tensor angle = at::outer(at::arange(positions, fp32), frequency);
+at::Tensor RopeFrequencies(int64_t head_dim, double theta, const v1::RopeScaling& scaling) {
+  const at::Tensor exponent =
+      at::arange(0, head_dim, 2, at::TensorOptions().dtype(at::kFloat)) / static_cast<double>(head_dim);
+  const at::Tensor plain = at::reciprocal(at::pow(theta, exponent));
+  const at::Tensor stretched = plain / scaling.factor();
+  if (scaling.type() == v1::RopeScaling::DEFAULT) {
+    return plain;
+  }
+  if (scaling.type() == v1::RopeScaling::LINEAR) {
+    return stretched;
+  }
+  const double positions = scaling.original_positions();
+  const double low = scaling.low_freq_factor(), high = scaling.high_freq_factor();
+  const at::Tensor wave = 2.0 * M_PI / plain;
+  const at::Tensor smooth = (positions / wave - low) / (high - low);
+  const at::Tensor blended = (1.0 - smooth) * stretched + smooth * plain;
+  return at::where(wave > positions / low, stretched, at::where(wave < positions / high, plain, blended));
+}
+
+Rope MakeRope(int64_t positions, const at::Tensor& frequencies, at::Device device) {
+  const at::Tensor angle =
+      at::outer(at::arange(positions, at::TensorOptions().dtype(at::kFloat)), frequencies);
   return {angle.cos().to(device), angle.sin().to(device)};
 }
 

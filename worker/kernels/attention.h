@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "cherry/v1/job.pb.h"
+
 namespace cherry::trainer {
 
 // Rotations of consecutive positions, fp32 [positions, head_dim / 2].
@@ -15,8 +17,12 @@ struct Rope {
   at::Tensor sin;
 };
 
-// Angle of pair i at position p: p * theta^(-2 i / head_dim), computed as Hugging Face does (in fp32).
-Rope MakeRope(int64_t positions, int64_t head_dim, double theta, at::Device device);
+// Radians per position of each pair i, fp32 [head_dim / 2]: theta^(-2 i / head_dim), then scaled, as Hugging
+// Face computes them.
+at::Tensor RopeFrequencies(int64_t head_dim, double theta, const v1::RopeScaling& scaling = {});
+
+// Angle of pair i at position p: p * frequencies[i].
+Rope MakeRope(int64_t positions, const at::Tensor& frequencies, at::Device device);
 
 // x [b, t, heads, head_dim], rope of its t positions: element i is rotated with element i + head_dim / 2.
 at::Tensor ApplyRope(const at::Tensor& x, const Rope& rope);

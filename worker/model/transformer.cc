@@ -22,15 +22,16 @@ at::Tensor Transformer::Norm(const at::Tensor& x, int64_t index) const {
 }
 
 at::Tensor Transformer::Apply(const Matrix& matrix, const at::Tensor& x) const {
-  const at::Tensor y = at::linear(x, Weight(matrix.weight));
+  const at::Tensor y = matrix.bias < 0 ? at::linear(x, Weight(matrix.weight))
+                                       : at::linear(x, Weight(matrix.weight), Weight(matrix.bias));
   return matrix.lora_a < 0 ? y : y + at::linear(at::linear(x, Weight(matrix.lora_a)), Weight(matrix.lora_b));
 }
 
 Rope Transformer::RopeAt(int64_t begin, int64_t count) {
   const int64_t have = rope_.cos.defined() ? rope_.cos.size(0) : 0;
   if (have < begin + count) {
-    rope_ =
-        MakeRope(std::max(begin + count, 2 * have), shape_.head_dim(), shape_.rope_theta, options_.device);
+    const at::Tensor frequencies = RopeFrequencies(shape_.head_dim(), shape_.rope_theta, shape_.rope_scaling);
+    rope_ = MakeRope(std::max(begin + count, 2 * have), frequencies, options_.device);
   }
   return {rope_.cos.narrow(0, begin, count), rope_.sin.narrow(0, begin, count)};
 }

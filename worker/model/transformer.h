@@ -1,5 +1,6 @@
 // A decoder-only transformer of the Llama family, numerically Hugging Face's LlamaForCausalLM (with
-// `qk_norm`, Qwen3's per-head norms of query and key before RoPE).
+// `qk_norm`, Qwen3's per-head norms of query and key before RoPE; with biases of queries, keys and values,
+// Qwen2).
 //
 // One object per rank, not thread-safe. Torch's exceptions (out of memory, a wrong shape) pass through: the
 // trainer stops them in one place.
@@ -85,6 +86,7 @@ class Transformer final : public LanguageModel {
   struct Matrix {
     int64_t weight = -1;
     int64_t lora_a = -1, lora_b = -1;  // What the visit adds to it.
+    int64_t bias = -1;
   };
   struct Ffn {
     Matrix gate, up, down;
@@ -112,7 +114,7 @@ class Transformer final : public LanguageModel {
 
   at::Tensor Weight(int64_t index) const;  // In the compute type.
   at::Tensor Norm(const at::Tensor& x, int64_t index) const;
-  // x [..., in] -> [..., out]: W x, and B A x where there is more of it.
+  // x [..., in] -> [..., out]: W x + b, and B A x where there is more of it.
   at::Tensor Apply(const Matrix& matrix, const at::Tensor& x) const;
   // x, at the beginning of a round plus its gain times its vector and the injected state before the loop;
   // `before` keeps that state.

@@ -44,8 +44,8 @@ class Layout {
     const bool matrix = shape.size() == 2;
     specs_.push_back({prefix_ + name, std::move(shape), /*decay=*/matrix, init_std, constant});
   }
-  template <typename Name>
-  void AddAttention(const Name& name);
+  template <typename Name, typename Bias>
+  void AddAttention(const Name& name, const Bias& bias);
   template <typename Name>
   void AddFfn(const Name& name);
   void AddLora(const Visit& visit);
@@ -58,17 +58,25 @@ class Layout {
   std::vector<ParameterSpec> specs_;
 };
 
-template <typename Name>
-void Layout::AddAttention(const Name& name) {
+template <typename Name, typename Bias>
+void Layout::AddAttention(const Name& name, const Bias& bias) {
   const int64_t kv = shape_.kv_heads * shape_.head_dim();
-  Matrix(name("self_attn.q_proj"), shape_.dim, shape_.dim);
+  Matrix(name("self_attn.q_proj"), shape_.query_dim(), shape_.dim);
   Matrix(name("self_attn.k_proj"), kv, shape_.dim);
   Matrix(name("self_attn.v_proj"), kv, shape_.dim);
   if (shape_.qk_norm) {
     Vector(name("self_attn.q_norm"), shape_.head_dim(), 1.0F);
     Vector(name("self_attn.k_norm"), shape_.head_dim(), 1.0F);
   }
-  Residual(name("self_attn.o_proj"), shape_.dim, shape_.dim);
+  Residual(name("self_attn.o_proj"), shape_.dim, shape_.query_dim());
+  if (shape_.attention_bias != v1::ModelConfig::NONE) {
+    Vector(bias("self_attn.q_proj"), shape_.query_dim(), 0.0F);
+    Vector(bias("self_attn.k_proj"), kv, 0.0F);
+    Vector(bias("self_attn.v_proj"), kv, 0.0F);
+  }
+  if (shape_.attention_bias == v1::ModelConfig::ALL) {
+    Vector(bias("self_attn.o_proj"), shape_.dim, 0.0F);
+  }
 }
 
 template <typename Name>
@@ -86,7 +94,10 @@ std::pair<int64_t, int64_t> Layout::SizeOf(absl::string_view part) const {
   if (part == "mlp.down_proj") {
     return {shape_.dim, shape_.ffn_dim};
   }
-  return {absl::StartsWith(part, "mlp.") ? shape_.ffn_dim : shape_.dim, shape_.dim};
+  if (part == "self_attn.o_proj") {
+    return {shape_.dim, shape_.query_dim()};
+  }
+  return {absl::StartsWith(part, "mlp.") ? shape_.ffn_dim : shape_.query_dim(), shape_.dim};
 }
 
 void Layout::AddLora(const Visit& visit) {
@@ -109,7 +120,7 @@ void Layout::AddVisit(const Visit& visit) {
   }
   Vector(VisitName(visit, "input_layernorm"), shape_.dim, 1.0F);
   if (first) {
-    AddAttention(layer);
+    AddAttention(layer, [&](absl::string_view part) { return BiasName(visit.layer, part); });
   }
   if (visit.loop >= 0) {
     Vector(VisitName(visit, "self_attn.gain"), 1, 1.0F);
@@ -141,7 +152,7 @@ void Layout::AddChain() {
   Vector(ChainName("token_norm"), shape_.dim, 1.0F);
   Matrix(ChainName("join"), shape_.dim, 2 * shape_.dim);
   Vector(layer("input_layernorm"), shape_.dim, 1.0F);
-  AddAttention(layer);
+  AddAttention(layer, [](absl::string_view part) { return ChainBiasName(absl::StrCat("layer.", part)); });
   Vector(layer("post_attention_layernorm"), shape_.dim, 1.0F);
   AddFfn([&](absl::string_view part) { return layer(absl::StrCat("mlp.", part)); });
   Vector(ChainName("norm"), shape_.dim, 1.0F);
@@ -192,7 +203,8 @@ void Transformer::FindLayers(const std::string& prefix) {
     const auto own = [&](const std::string& name) { return parameters_->Find(prefix + name); };
     const auto find = [&](absl::string_view part) { return own(LayerName(visit.layer, part)); };
     const auto matrix = [&](absl::string_view part) -> Matrix {
-      return {find(part), own(LoraAName(visit, part)), own(LoraBName(visit, part))};
+      return {find(part), own(LoraAName(visit, part)), own(LoraBName(visit, part)),
+              own(BiasName(visit.layer, part))};
     };
     Layer layer = {.input_norm = own(VisitName(visit, "input_layernorm")),
                    .q = matrix("self_attn.q_proj"),
@@ -232,7 +244,9 @@ Transformer::Layer Transformer::FindChain() const {
   const auto find = [this](absl::string_view part) {
     return parameters_->Find(ChainName(absl::StrCat("layer.", part)));
   };
-  const auto matrix = [&](absl::string_view part) -> Matrix { return {find(part)}; };
+  const auto matrix = [&](absl::string_view part) -> Matrix {
+    return {.weight = find(part), .bias = parameters_->Find(ChainBiasName(absl::StrCat("layer.", part)))};
+  };
   return {.input_norm = find("input_layernorm"),
           .q = matrix("self_attn.q_proj"),
           .k = matrix("self_attn.k_proj"),

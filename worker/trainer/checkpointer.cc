@@ -5,10 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/file.h"
+#include "common/hf_config.h"
 #include "common/log.h"
 #include "common/manifest.h"
 #include "common/status.h"
-#include "worker/checkpoint/hf_config.h"
 #include "worker/trainer/process.h"
 #include "worker/trainer/state_copy.h"
 
@@ -16,10 +16,8 @@ namespace cherry::trainer {
 namespace {
 
 // Data that was not prepared by Cherry may come without a tokenizer.
-std::string TokenizerPath(const v1::StartRank& start) {
-  const std::string path =
-      absl::StrCat(start.data_root(), "/", start.attempt().datasets(0).path(), "/", kTokenizerFile);
-  return Exists(path) ? path : "";
+std::string TokenizerDirectory(const v1::StartRank& start) {
+  return absl::StrCat(start.data_root(), "/", start.attempt().datasets(0).path());
 }
 
 }  // namespace
@@ -29,7 +27,7 @@ Checkpointer::Checkpointer(WorkerChannel* channel, const ModelShape& shape, cons
     : channel_(channel),
       device_(device),
       config_(HfConfig(shape, channel->start().attempt().spec().train().sequence_length())),
-      tokenizer_(TokenizerPath(channel->start())) {
+      tokenizer_(TokenizerDirectory(channel->start())) {
   if (channel->start().rank() == 0) {
     saver_ = std::make_unique<Saver>(
         std::move(buffers),

@@ -15,10 +15,10 @@
 #include "absl/time/clock.h"
 #include "common/file.h"
 #include "common/frame.h"
+#include "common/hf_config.h"
 #include "common/log.h"
 #include "common/manifest.h"
 #include "common/status.h"
-#include "worker/checkpoint/hf_config.h"
 #include "worker/checkpoint/load.h"
 #include "worker/model/transformer.h"
 #include "worker/trainer/drafts.h"
@@ -30,7 +30,6 @@
 namespace cherry::trainer {
 namespace {
 
-constexpr int32_t kEndOfText = 2;
 constexpr int32_t kMostTokens = 1 << 20;
 constexpr int32_t kMostDrafts = 16;
 
@@ -164,7 +163,8 @@ bool Decoder::TooClose(const float* logits, int64_t vocab) const {
 }
 
 absl::Status Decoder::Say(int32_t token) {
-  if (token == kEndOfText) {
+  const std::vector<int32_t>& ends = model_->shape().end_tokens;
+  if (std::find(ends.begin(), ends.end(), token) != ends.end()) {
     ended_ = true;
     return absl::OkStatus();
   }

@@ -6,11 +6,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/file.h"
+#include "common/hf_config.h"
 #include "common/log.h"
 #include "common/manifest.h"
 #include "common/spec.h"
 #include "common/status.h"
-#include "worker/checkpoint/hf_config.h"
 #include "worker/checkpoint/load.h"
 #include "worker/parallel/agreement.h"
 #include "worker/trainer/batches.h"

@@ -51,6 +51,7 @@ LIST_EVENTS = Method("ListEvents", api.ListEventsRequest, api.ListEventsResponse
 LIST_CHECKPOINTS = Method("ListCheckpoints", api.ListCheckpointsRequest, api.ListCheckpointsResponse)
 LIST_WORKERS = Method("ListWorkers", api.ListWorkersRequest, api.ListWorkersResponse)
 LIST_DATASETS = Method("ListDatasets", api.ListDatasetsRequest, api.ListDatasetsResponse)
+LIST_MODELS = Method("ListModels", api.ListModelsRequest, api.ListModelsResponse)
 SERVER_INFO = Method("GetServerInfo", api.GetServerInfoRequest, api.ServerInfo)
 
 
@@ -251,6 +252,10 @@ class Client:
 
     def datasets(self) -> list[resources_pb2.Dataset]:
         return [d for page in self._pages(LIST_DATASETS, api.ListDatasetsRequest(page_size=_PAGE)) for d in page.datasets]
+
+    def models(self) -> list[resources_pb2.Model]:
+        """The imported models of all namespaces, by name; of a name the newest."""
+        return [m for page in self._pages(LIST_MODELS, api.ListModelsRequest(page_size=_PAGE)) for m in page.models]
 
     def server(self) -> api.ServerInfo:
         return self._call(SERVER_INFO, api.GetServerInfoRequest())

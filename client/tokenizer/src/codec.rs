@@ -17,8 +17,17 @@ pub struct Encoded {
     pub ranges: Vec<Range>,
 }
 
+/// What encode is asked for.
+pub struct How {
+    pub threads: usize,
+    pub ranges: bool,
+    /// Adds what the post-processor puts around a text.
+    pub post_process: bool,
+}
+
 pub struct Codec {
     tokenizer: Tokenizer,
+    size: usize,
     /// Starting threads costs more than encoding a small batch, so pools are kept, by size.
     pools: Mutex<HashMap<usize, Arc<ThreadPool>>>,
 }
@@ -58,7 +67,9 @@ impl Codec {
     pub fn new(mut tokenizer: Tokenizer) -> Codec {
         // "</s>" in a document is five characters of text, not the end of the document.
         tokenizer.set_encode_special_tokens(true);
-        Codec { tokenizer, pools: Mutex::new(HashMap::new()) }
+        let highest = tokenizer.get_vocab(true).values().max().copied();
+        let size = highest.map_or(0, |id| id as usize + 1);
+        Codec { tokenizer, size, pools: Mutex::new(HashMap::new()) }
     }
 
     pub fn from_json(json: &[u8]) -> Outcome<Codec> {
@@ -80,12 +91,12 @@ impl Codec {
         self.tokenizer.set_encode_special_tokens(!parse);
     }
 
-    pub fn encode(&self, texts: &[&str], threads: usize, ranges: bool) -> Outcome<Vec<Encoded>> {
-        if texts.len() < 2 || threads < 2 {
-            return texts.iter().map(|text| self.encode_one(text, ranges)).collect();
+    pub fn encode(&self, texts: &[&str], how: &How) -> Outcome<Vec<Encoded>> {
+        if texts.len() < 2 || how.threads < 2 {
+            return texts.iter().map(|text| self.encode_one(text, how)).collect();
         }
-        let pool = self.pool(threads)?;
-        pool.install(|| texts.par_iter().map(|text| self.encode_one(text, ranges)).collect())
+        let pool = self.pool(how.threads)?;
+        pool.install(|| texts.par_iter().map(|text| self.encode_one(text, how)).collect())
     }
 
     pub fn decode(&self, ids: &[i32], skip_special: bool) -> Outcome<String> {
@@ -100,8 +111,9 @@ impl Codec {
             .map_err(|error| Failure::Invalid(format!("cannot decode: {error}")))
     }
 
+    /// One more than the highest id: between them some may stand for nothing.
     pub fn vocab_size(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+        self.size
     }
 
     pub fn token_to_id(&self, token: &str) -> Option<i32> {
@@ -112,17 +124,17 @@ impl Codec {
         u32::try_from(id).ok().and_then(|id| self.tokenizer.id_to_token(id))
     }
 
-    fn encode_one(&self, text: &str, ranges: bool) -> Outcome<Encoded> {
+    fn encode_one(&self, text: &str, how: &How) -> Outcome<Encoded> {
         // The fast way keeps no account of where a token comes from.
-        let encoding = if ranges {
+        let encoding = if how.ranges {
             check_size(text)?;
-            self.tokenizer.encode(text, false)
+            self.tokenizer.encode(text, how.post_process)
         } else {
-            self.tokenizer.encode_fast(text, false)
+            self.tokenizer.encode_fast(text, how.post_process)
         };
         let encoding = encoding.map_err(|error| Failure::Invalid(format!("cannot encode: {error}")))?;
         let ids = encoding.get_ids().iter().map(|id| *id as i32).collect();
-        let ranges = if ranges { encoding.get_offsets().iter().map(Range::of).collect() } else { Vec::new() };
+        let ranges = if how.ranges { encoding.get_offsets().iter().map(Range::of).collect() } else { Vec::new() };
         Ok(Encoded { ids, ranges })
     }
 

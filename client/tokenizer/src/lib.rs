@@ -3,13 +3,16 @@
 //! This file is the boundary: it turns pointers into slices, and errors and panics into statuses.
 //! `train` and `codec` are safe Rust.
 
+mod chat;
 mod codec;
+mod parquet_rows;
 mod train;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::slice;
 
-use codec::Codec;
+use codec::{Codec, How};
+use parquet_rows::Rows;
 use train::{Options, Trainer};
 
 /// What went wrong, as tokenizer.h numbers it.
@@ -226,13 +229,15 @@ pub unsafe extern "C" fn cherry_tokenizer_encode(
     texts: *const Text,
     count: usize,
     threads: usize,
+    post_process: bool,
     ids: *mut Ids,
     ranges: *mut Ranges,
     lengths: *mut usize,
     message: *mut Text,
 ) -> i32 {
     guard(message, || {
-        let encoded = (*codec).encode(&strs(texts, count)?, threads, !ranges.is_null())?;
+        let how = How { threads, ranges: !ranges.is_null(), post_process };
+        let encoded = (*codec).encode(&strs(texts, count)?, &how)?;
         let tokens = encoded.iter().map(|one| one.ids.len()).sum();
         let mut all = Vec::with_capacity(tokens);
         let mut all_ranges = Vec::with_capacity(if ranges.is_null() { 0 } else { tokens });
@@ -245,6 +250,31 @@ pub unsafe extern "C" fn cherry_tokenizer_encode(
         if !ranges.is_null() {
             *ranges = Ranges::owned(all_ranges);
         }
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_tokenizer_chat(
+    template: Text,
+    messages: Text,
+    begin: Text,
+    end: Text,
+    add_generation_prompt: bool,
+    out: *mut Text,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        let request = chat::Request {
+            template: template.str("the chat template")?,
+            messages: messages.str("messages")?,
+            begin: begin.str("begin")?,
+            end: end.str("end")?,
+            add_generation_prompt,
+        };
+        *out = Text::owned(chat::render(&request)?);
         Ok(())
     })
 }
@@ -314,6 +344,44 @@ pub unsafe extern "C" fn cherry_tokenizer_id_to_token(codec: *const Codec, id: i
 pub unsafe extern "C" fn cherry_tokenizer_free(codec: *mut Codec) {
     if !codec.is_null() {
         drop(Box::from_raw(codec));
+    }
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_parquet_open(
+    path: Text,
+    columns: *const Text,
+    count: usize,
+    out: *mut *mut Rows,
+    message: *mut Text,
+) -> i32 {
+    guard(message, || {
+        *out = Box::into_raw(Box::new(Rows::open(path.str("the path")?, &strs(columns, count)?)?));
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_parquet_next(rows: *mut Rows, out: *mut Text, message: *mut Text) -> i32 {
+    guard(message, || {
+        *out = match (*rows).next()? {
+            Some(row) => Text::owned(row),
+            None => Text { data: std::ptr::null(), size: 0 },
+        };
+        Ok(())
+    })
+}
+
+/// # Safety
+/// As tokenizer.h says.
+#[no_mangle]
+pub unsafe extern "C" fn cherry_parquet_free(rows: *mut Rows) {
+    if !rows.is_null() {
+        drop(Box::from_raw(rows));
     }
 }
 

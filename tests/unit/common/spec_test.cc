@@ -69,6 +69,36 @@ TEST(ResolveSpecTest, ResolvingTwiceChangesNothing) {
   EXPECT_EQ(once->SerializeAsString(), twice->SerializeAsString());
 }
 
+TEST(ResolveSpecTest, TokensAndEpochsBecomeSteps) {
+  v1::JobSpec spec = Minimal();
+  spec.mutable_train()->set_tokens(16 * 256 * 10 + 1);
+  auto resolved = Resolve(spec);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->train().steps(), 11);
+  EXPECT_FALSE(resolved->train().has_tokens());
+  spec.mutable_train()->clear_tokens();
+  spec.mutable_train()->set_epochs(2.048);  // Of 100,000 tokens.
+  resolved = Resolve(spec);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->train().steps(), 50);
+  EXPECT_FALSE(resolved->train().has_epochs());
+  EXPECT_EQ(resolved->train().lr_scheduler().warmup_steps(), 5);
+}
+
+TEST(DataPartsTest, SharesAreReducedAndNamesAreFree) {
+  EXPECT_THAT(SplitParts("0.7 ko/train + 0.3 en/train"), ElementsAre("ko/train", "en/train"));
+  EXPECT_THAT(*PartShares("0.7 ko/train + 0.3 en/train", "f"), ElementsAre(7, 3));
+  EXPECT_THAT(*PartShares("ko/train + en/train", "f"), ElementsAre(1, 1));
+  EXPECT_THAT(*PartShares("3 ko/train + en/train", "f"), ElementsAre(3, 1));
+  EXPECT_THAT(*PartShares("1000000 ko/train + 1 en/train", "f"), ElementsAre(9999, 1));
+  EXPECT_THAT(*PartShares("0.333333 a/t + 0.333333 b/t + 0.333334 c/t", "f"), ElementsAre(3333, 3333, 3334));
+  EXPECT_FALSE(HasShares("ko/train + en/train"));
+  EXPECT_TRUE(HasShares("ko/train + 1 en/train"));
+  for (const char* bad : {"0 ko/train", "-1 ko/train", "0.0000001 ko/train", "1e7 ko/train", "1,5 a/t"}) {
+    EXPECT_EQ(InfoOf(PartShares(bad, "data.train").status()).reason(), "OUT_OF_RANGE") << bad;
+  }
+}
+
 struct BadCase {
   const char* name;
   const char* field;
@@ -90,67 +120,115 @@ TEST_P(BadSpecTest, IsRefusedWithFieldAndRemedy) {
   EXPECT_THAT(std::string(resolved.status().message()), HasSubstr(GetParam().field));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, BadSpecTest,
-    ::testing::Values(
-        BadCase{"NoKind", "kind", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_kind(); }},
-        BadCase{"NoExperts", "experts (number of)", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) {
-                  s->set_kind(v1::JobSpec::FUSE);
-                  s->clear_model();
-                }},
-        BadCase{"NoName", "name", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_name(); }},
-        BadCase{"BadName", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("Ko_Base"); }},
-        BadCase{"NameEscapes", "name", "NAME_INVALID", [](v1::JobSpec* s) { s->set_name("../x"); }},
-        BadCase{"BadNamespace", "namespace", "NAME_INVALID",
-                [](v1::JobSpec* s) { s->set_namespace_("a/b"); }},
-        BadCase{"Priority", "priority", "OUT_OF_RANGE", [](v1::JobSpec* s) { s->set_priority(1001); }},
-        BadCase{"ForeignSection", "sgt", "FIELD_NOT_ALLOWED", [](v1::JobSpec* s) { s->mutable_sgt(); }},
-        BadCase{"RanksTurned", "resources.ranks.max", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) {
-                  s->mutable_resources()->mutable_ranks()->set_min(4);
-                  s->mutable_resources()->mutable_ranks()->set_max(2);
-                }},
-        BadCase{"NoSteps", "train.steps", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) { s->mutable_train()->set_steps(0); }},
-        BadCase{"NegativeRate", "train.optimizer.learning_rate", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) { s->mutable_train()->mutable_optimizer()->set_learning_rate(-1); }},
-        BadCase{"NanRate", "train.optimizer.learning_rate", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) {
-                  s->mutable_train()->mutable_optimizer()->set_learning_rate(
-                      std::numeric_limits<double>::quiet_NaN());
-                }},
-        BadCase{"OneBeta", "train.optimizer.betas", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) { s->mutable_train()->mutable_optimizer()->add_betas(0.9); }},
-        BadCase{"WarmupTooLong", "train.lr_scheduler.warmup_steps", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) { s->mutable_train()->mutable_lr_scheduler()->set_warmup_steps(1001); }},
-        BadCase{"Batch", "train.global_batch_size", "BATCH_NOT_DIVISIBLE",
-                [](v1::JobSpec* s) {
-                  s->mutable_train()->set_global_batch_size(10);
-                  s->mutable_resources()->mutable_ranks()->set_min(2);
-                }},
-        BadCase{"NoData", "data.train", "FIELD_REQUIRED",
-                [](v1::JobSpec* s) { s->mutable_data()->clear_train(); }},
-        BadCase{"NoValid", "data.valid", "FIELD_REQUIRED",
-                [](v1::JobSpec* s) { s->mutable_data()->clear_valid(); }},
-        BadCase{"NoSplit", "data.train", "SPLIT_UNKNOWN",
-                [](v1::JobSpec* s) { s->mutable_data()->set_train("ko/test"); }},
-        BadCase{"DataEscapes", "data.train", "DATASET_INVALID",
-                [](v1::JobSpec* s) { s->mutable_data()->set_train("../../etc/passwd"); }},
-        BadCase{"DataTooShort", "data.train", "DATASET_TOO_SMALL",
-                [](v1::JobSpec* s) { s->mutable_train()->set_sequence_length(200000); }},
-        BadCase{"NoModel", "model.layers", "FIELD_REQUIRED", [](v1::JobSpec* s) { s->clear_model(); }},
-        BadCase{"Preset", "model.preset", "PRESET_UNKNOWN",
-                [](v1::JobSpec* s) { s->mutable_model()->set_preset("tinny"); }},
-        BadCase{"Heads", "model.heads", "NOT_DIVISIBLE",
-                [](v1::JobSpec* s) { s->mutable_model()->set_heads(3); }},
-        BadCase{"VocabularyTooSmall", "model.vocab", "VOCABULARY_MISMATCH",
-                [](v1::JobSpec* s) { s->mutable_model()->set_vocab(1024); }},
-        BadCase{"NoCheckpointKept", "checkpoint.keep_last", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) { s->mutable_checkpoint()->set_keep_last(0); }},
-        BadCase{"NoTime", "limits.time", "OUT_OF_RANGE",
-                [](v1::JobSpec* s) { s->mutable_limits()->mutable_time()->set_seconds(0); }}),
-    [](const ::testing::TestParamInfo<BadCase>& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, BadSpecTest,
+                         ::testing::Values(
+                             BadCase{"NoKind", "kind", "FIELD_REQUIRED",
+                                     [](v1::JobSpec* s) { s->clear_kind(); }},
+                             BadCase{"NoExperts", "experts (number of)", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) {
+                                       s->set_kind(v1::JobSpec::FUSE);
+                                       s->clear_model();
+                                     }},
+                             BadCase{"TokensBesideSteps", "train.tokens", "FIELD_NOT_ALLOWED",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_train()->set_steps(3);
+                                       s->mutable_train()->set_tokens(3);
+                                     }},
+                             BadCase{"EpochsBesideTokens", "train.tokens", "FIELD_NOT_ALLOWED",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_train()->set_epochs(3);
+                                       s->mutable_train()->set_tokens(3);
+                                     }},
+                             BadCase{"NoTokens", "train.tokens", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) { s->mutable_train()->set_tokens(0); }},
+                             BadCase{"EndlessEpochs", "train.epochs", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_train()->set_epochs(
+                                           std::numeric_limits<double>::infinity());
+                                     }},
+                             BadCase{"NoShare", "data.train", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) { s->mutable_data()->set_train("0 ko/train"); }},
+                             BadCase{"SharesOfValidation", "data.valid", "FIELD_NOT_ALLOWED",
+                                     [](v1::JobSpec* s) { s->mutable_data()->set_valid("0.5 ko/valid"); }},
+                             BadCase{"OddHead", "model.heads", "NOT_DIVISIBLE",
+                                     [](v1::JobSpec* s) { s->mutable_model()->set_head_dim(33); }},
+                             BadCase{"ShrinkingRope", "model.rope_scaling.factor", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_model()->mutable_rope_scaling()->set_type(
+                                           v1::RopeScaling::LINEAR);
+                                       s->mutable_model()->mutable_rope_scaling()->set_factor(0.5);
+                                     }},
+                             BadCase{"BiasAndNorm", "model.attention_bias", "FIELD_NOT_ALLOWED",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_model()->set_qk_norm(true);
+                                       s->mutable_model()->set_attention_bias(v1::ModelConfig::QKV);
+                                     }},
+                             BadCase{"NoName", "name", "FIELD_REQUIRED",
+                                     [](v1::JobSpec* s) { s->clear_name(); }},
+                             BadCase{"BadName", "name", "NAME_INVALID",
+                                     [](v1::JobSpec* s) { s->set_name("Ko_Base"); }},
+                             BadCase{"NameEscapes", "name", "NAME_INVALID",
+                                     [](v1::JobSpec* s) { s->set_name("../x"); }},
+                             BadCase{"BadNamespace", "namespace", "NAME_INVALID",
+                                     [](v1::JobSpec* s) { s->set_namespace_("a/b"); }},
+                             BadCase{"Priority", "priority", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) { s->set_priority(1001); }},
+                             BadCase{
+                                 "ForeignSection",
+                                 "sgt", "FIELD_NOT_ALLOWED", [](v1::JobSpec* s) { s->mutable_sgt(); }},
+                             BadCase{"RanksTurned", "resources.ranks.max", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_resources()->mutable_ranks()->set_min(4);
+                                       s->mutable_resources()->mutable_ranks()->set_max(2);
+                                     }},
+                             BadCase{"NoSteps", "train.steps", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) { s->mutable_train()->set_steps(0); }},
+                             BadCase{"NegativeRate", "train.optimizer.learning_rate", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_train()->mutable_optimizer()->set_learning_rate(-1);
+                                     }},
+                             BadCase{"NanRate", "train.optimizer.learning_rate", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_train()->mutable_optimizer()->set_learning_rate(
+                                           std::numeric_limits<double>::quiet_NaN());
+                                     }},
+                             BadCase{"OneBeta", "train.optimizer.betas", "OUT_OF_RANGE",
+                                     [](v1::JobSpec*
+                                            s) { s->mutable_train()->mutable_optimizer()->add_betas(0.9); }},
+                             BadCase{"WarmupTooLong", "train.lr_scheduler.warmup_steps", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_train()->mutable_lr_scheduler()->set_warmup_steps(1001);
+                                     }},
+                             BadCase{"Batch", "train.global_batch_size", "BATCH_NOT_DIVISIBLE",
+                                     [](v1::JobSpec* s) {
+                                       s->mutable_train()->set_global_batch_size(10);
+                                       s->mutable_resources()->mutable_ranks()->set_min(2);
+                                     }},
+                             BadCase{"NoData", "data.train", "FIELD_REQUIRED",
+                                     [](v1::JobSpec* s) { s->mutable_data()->clear_train(); }},
+                             BadCase{"NoValid", "data.valid", "FIELD_REQUIRED",
+                                     [](v1::JobSpec* s) { s->mutable_data()->clear_valid(); }},
+                             BadCase{"NoSplit", "data.train", "SPLIT_UNKNOWN",
+                                     [](v1::JobSpec* s) { s->mutable_data()->set_train("ko/test"); }},
+                             BadCase{
+                                 "DataEscapes", "data.train", "DATASET_INVALID",
+                                 [](v1::JobSpec* s) { s->mutable_data()->set_train("../../etc/passwd"); }},
+                             BadCase{"DataTooShort", "data.train", "DATASET_TOO_SMALL",
+                                     [](v1::JobSpec* s) { s->mutable_train()->set_sequence_length(200000); }},
+                             BadCase{"NoModel", "model.layers", "FIELD_REQUIRED",
+                                     [](v1::JobSpec* s) { s->clear_model(); }},
+                             BadCase{"Preset", "model.preset", "PRESET_UNKNOWN",
+                                     [](v1::JobSpec* s) { s->mutable_model()->set_preset("tinny"); }},
+                             BadCase{"Heads", "model.heads", "NOT_DIVISIBLE",
+                                     [](v1::JobSpec* s) { s->mutable_model()->set_heads(3); }},
+                             BadCase{"VocabularyTooSmall", "model.vocab", "VOCABULARY_MISMATCH",
+                                     [](v1::JobSpec* s) { s->mutable_model()->set_vocab(1024); }},
+                             BadCase{"NoCheckpointKept", "checkpoint.keep_last", "OUT_OF_RANGE",
+                                     [](v1::JobSpec* s) { s->mutable_checkpoint()->set_keep_last(0); }},
+                             BadCase{"NoTime", "limits.time", "OUT_OF_RANGE",
+                                     [](v1::JobSpec*
+                                            s) { s->mutable_limits()->mutable_time()->set_seconds(0); }}),
+                         [](const ::testing::TestParamInfo<BadCase>& info) { return info.param.name; });
 
 TEST(ResolveSpecTest, UnknownDatasetIsNotFound) {
   const auto resolved = ResolveSpec(Minimal(), SpecContext());

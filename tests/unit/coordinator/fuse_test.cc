@@ -136,7 +136,7 @@ TEST_F(Fusions, AnEvaluationIsNoModelAndAnImportedOneIsNotDropped) {
   EXPECT_EQ(InfoOf(TrySubmit(From("next", "verdict")).status()).field(), "from.job");
   v1::JobSpec imported = Verdict("other", "base", {"base"});
   imported.mutable_evaluate()->add_models()->set_model("llama");
-  EXPECT_EQ(InfoOf(TrySubmit(imported).status()).reason(), "MODEL_NOT_SUPPORTED");
+  EXPECT_EQ(InfoOf(TrySubmit(imported).status()).reason(), "MODEL_NOT_FOUND");
 }
 
 TEST_F(Fusions, MoreModelsThanAreAllowedAreNotWrittenOut) {

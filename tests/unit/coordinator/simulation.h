@@ -27,6 +27,7 @@ struct Disk {
   std::map<std::string, v1::WorkerRecord> workers;
   std::map<std::string, v1::Dataset> datasets;
   std::map<std::string, v1::PipelineRecord> pipelines;
+  std::map<std::string, v1::Model> models;
   std::map<std::string, v1::RequestRecord> requests;
   std::vector<v1::Event> events;
   v1::ClusterRecord cluster;
@@ -42,6 +43,7 @@ struct Disk {
     for (const auto& name : changes.delete_workers) workers.erase(name);
     for (const auto& dataset : changes.put_datasets) datasets[dataset.name()] = dataset;
     for (const auto& record : changes.put_pipelines) pipelines[record.pipeline().uid()] = record;
+    for (const auto& model : changes.put_models) models[model.uid()] = model;
     for (const auto& record : changes.put_requests) requests[record.request_id()] = record;
     for (const auto& id : changes.delete_requests) requests.erase(id);
     events.insert(events.end(), changes.put_events.begin(), changes.put_events.end());
@@ -56,6 +58,7 @@ struct Disk {
     for (const auto& [key, record] : workers) records.workers.push_back(record);
     for (const auto& [key, record] : datasets) records.datasets.push_back(record);
     for (const auto& [key, record] : pipelines) records.pipelines.push_back(record);
+    for (const auto& [key, model] : models) records.models.push_back(model);
     for (const auto& [key, record] : requests) records.requests.push_back(record);
     return records;
   }

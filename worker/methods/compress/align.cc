@@ -46,6 +46,9 @@ at::Tensor Reordered(const at::Tensor& matrix, absl::string_view part, const Mod
   const auto by_head = [&](const at::Tensor& rows) {
     return ByHead(rows, shape.kv_heads).index_select(0, Index(order.kv_heads, matrix)).reshape(rows.sizes());
   };
+  if (matrix.dim() == 1) {  // A bias: that of the output belongs to no head.
+    return part == "self_attn.o_proj" ? matrix : by_head(matrix);
+  }
   if (part == "mlp.down_proj") {
     return matrix.index_select(1, Index(order.units, matrix));
   }

@@ -71,11 +71,12 @@ Similarity LastStateSimilarity(Transformer* source, absl::Span<const at::Tensor>
   };
 }
 
+// `name` gives a part's parameter in a layer: LayerName or BiasName.
 at::Tensor WeightedSum(const Transformer& source, const Combination& combination, absl::string_view part,
-                       const std::map<int64_t, LayerOrder>& orders) {
+                       const std::map<int64_t, LayerOrder>& orders, decltype(LayerName)* name = LayerName) {
   at::Tensor sum;
   for (const auto& [layer, weight] : combination) {
-    at::Tensor tensor = source.parameters().Value(LayerName(layer, part));
+    at::Tensor tensor = source.parameters().Value(name(layer, part));
     const auto order = orders.find(layer);
     if (order != orders.end()) {
       tensor = Reordered(tensor, part, source.shape(), order->second);
@@ -195,6 +196,12 @@ void MergeInto(const Transformer& source, absl::Span<const Combination> combinat
     for (const char* part : kLayerMatrices) {
       Copy(WeightedSum(source, combination, part, orders),
            target->parameters().Value(LayerName(visit.layer, part)));
+    }
+    for (const char* part : kBiasedMatrices) {
+      if (target->parameters().Find(BiasName(visit.layer, part)) >= 0) {
+        Copy(WeightedSum(source, combination, part, orders, BiasName),
+             target->parameters().Value(BiasName(visit.layer, part)));
+      }
     }
     for (const char* part : kHeadNorms) {
       if (source.shape().qk_norm) {

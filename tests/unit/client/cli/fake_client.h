@@ -26,6 +26,7 @@ struct FakeCluster {
   std::deque<v1::Worker> workers_by_and_by;  // What GetWorker answers first, one after another.
   std::vector<v1::Checkpoint> checkpoints;
   std::vector<v1::Dataset> datasets;
+  std::vector<v1::Model> models;
   std::vector<v1::Preset> presets;
   std::vector<v1::Event> events;
   std::vector<v1::MetricSample> samples;
@@ -166,6 +167,13 @@ class FakeClient final : public Client {
   absl::StatusOr<v1::Dataset> GetDataset(v1::GetDatasetRequest) override { return c_->datasets.at(0); }
   absl::StatusOr<v1::ListDatasetsResponse> ListDatasets(v1::ListDatasetsRequest) override {
     return All<v1::ListDatasetsResponse>(c_->datasets, &v1::ListDatasetsResponse::mutable_datasets);
+  }
+  absl::StatusOr<v1::Model> RegisterModel(v1::RegisterModelRequest request) override {
+    c_->models.push_back(request.model());
+    return request.model();
+  }
+  absl::StatusOr<v1::ListModelsResponse> ListModels(v1::ListModelsRequest) override {
+    return All<v1::ListModelsResponse>(c_->models, &v1::ListModelsResponse::mutable_models);
   }
   absl::StatusOr<v1::ListPresetsResponse> ListPresets(v1::ListPresetsRequest) override {
     return All<v1::ListPresetsResponse>(c_->presets, &v1::ListPresetsResponse::mutable_presets);

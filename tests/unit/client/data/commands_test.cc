@@ -11,8 +11,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/context.h"
+#include "client/tokenizer/tokenizer_cc.h"
+#include "common/file.h"
 #include "common/hash.h"
+#include "common/hf_config.h"
 #include "common/manifest.h"
+#include "common/safetensors.h"
 #include "common/status.h"
 #include "tests/test_directory.h"
 
@@ -50,6 +54,8 @@ class MockClient : public Client {
   MOCK_METHOD(Or<v1::Dataset>, RegisterDataset, (v1::RegisterDatasetRequest), (override));
   MOCK_METHOD(Or<v1::Dataset>, GetDataset, (v1::GetDatasetRequest), (override));
   MOCK_METHOD(Or<v1::ListDatasetsResponse>, ListDatasets, (v1::ListDatasetsRequest), (override));
+  MOCK_METHOD(Or<v1::Model>, RegisterModel, (v1::RegisterModelRequest), (override));
+  MOCK_METHOD(Or<v1::ListModelsResponse>, ListModels, (v1::ListModelsRequest), (override));
   MOCK_METHOD(Or<v1::ListPresetsResponse>, ListPresets, (v1::ListPresetsRequest), (override));
   MOCK_METHOD(Or<v1::ServerInfo>, GetServerInfo, (v1::GetServerInfoRequest), (override));
   MOCK_METHOD(absl::Status, WatchJob,
@@ -107,9 +113,24 @@ class CommandsTest : public ::testing::Test {
     const std::string path = "default/uid/epoch-1/step-00000050";
     Manifest manifest;
     manifest.step = 50;
-    const std::string content = "{\"architectures\": [\"LlamaForCausalLM\"]}";
+    const float one = 1.0F;
+    EXPECT_TRUE(MakeDirectories(absl::StrCat(directory_.path(), "/checkpoints/", path)).ok());
+    EXPECT_TRUE(WriteSafetensors(absl::StrCat(directory_.path(), "/checkpoints/", path, "/", kModelFile),
+                                 {{"model.norm.weight", "F32", {1}, &one, sizeof(one)}}, {})
+                    .ok());
+    ModelShape shape;
+    shape.layers = shape.heads = shape.kv_heads = shape.ffn_dim = 1;
+    shape.dim = 2;
+    shape.vocab = 300;
+    directory_.File(absl::StrCat("checkpoints/", path, "/", kConfigFile), HfConfig(shape, 8));
+    auto trainer = TokenizerTrainer::Create({.vocab_size = 300});
+    EXPECT_TRUE(trainer.ok());
+    directory_.File(absl::StrCat("checkpoints/", path, "/", kTokenizerFile),
+                    trainer->Train()->ToJson().value());
+    directory_.File(absl::StrCat("checkpoints/", path, "/", kOptimizerFile), "moments");
     for (const char* name : {kModelFile, kOptimizerFile, kConfigFile, kTokenizerFile}) {
-      directory_.File(absl::StrCat("checkpoints/", path, "/", name), content);
+      const std::string content =
+          ReadFile(absl::StrCat(directory_.path(), "/checkpoints/", path, "/", name)).value();
       manifest.files.push_back({name, static_cast<int64_t>(content.size()), HashBytes(content)});
     }
     directory_.File(absl::StrCat("checkpoints/", path, "/manifest.json"), ManifestToJson(manifest));

@@ -17,6 +17,8 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 
 constexpr int32_t kEnd = 2;
+const TokenizerFacts kOurs = {
+    .begin_token = 1, .end_token = kEnd, .begin = "<s>", .end = "</s>", .prefix = {}, .chat_template = ""};
 
 class DocumentEncoderTest : public ::testing::Test {
  protected:
@@ -34,7 +36,7 @@ class DocumentEncoderTest : public ::testing::Test {
   EncodedDocument Encode(const Tokenizer& tokenizer, const std::string& document, bool chat, int threads = 2,
                          bool rules = true) const {
     const auto encoder =
-        DocumentEncoder::Create(&tokenizer, rules ? &annotator_ : nullptr, chat, kEnd, threads);
+        DocumentEncoder::Create(&tokenizer, &kOurs, rules ? &annotator_ : nullptr, chat, threads);
     EXPECT_TRUE(encoder.ok()) << encoder.status();
     auto encoded = encoder->Encode({document, document});
     EXPECT_TRUE(encoded.ok()) << encoded.status();
@@ -120,7 +122,7 @@ TEST_F(DocumentEncoderTest, NobodyCanWriteASpecialToken) {
 
 TEST_F(DocumentEncoderTest, ATokenizerWithoutRolesIsRefusedForConversations) {
   const Tokenizer tokenizer = Trained(false);
-  const absl::Status status = DocumentEncoder::Create(&tokenizer, nullptr, true, kEnd, 1).status();
+  const absl::Status status = DocumentEncoder::Create(&tokenizer, &kOurs, nullptr, true, 1).status();
   EXPECT_EQ(InfoOf(status).reason(), "CHAT_TOKENS_MISSING");
   EXPECT_EQ(InfoOf(status).field(), "tokenizer");
 }

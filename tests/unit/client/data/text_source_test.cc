@@ -2,7 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/data/chat.h"
+#include "common/status.h"
 #include "tests/test_directory.h"
 
 namespace cherry::client {
@@ -140,6 +147,76 @@ TEST(Utf8Test, FindsTheFirstBadByte) {
   for (const std::string& bytes : bad) {
     EXPECT_EQ(FirstInvalidUtf8("12345678한" + bytes), 11u) << testing::PrintToString(bytes);
   }
+}
+
+std::string Packed(const std::string& path, const std::string& command) {
+  EXPECT_EQ(std::system(absl::StrCat(command, " ", path).c_str()), 0);
+  return path;
+}
+
+TEST_F(TextSourceTest, PackedFilesReadAsTheyAre) {
+  std::string lines;
+  for (int i = 0; i < 20000; ++i) {
+    absl::StrAppend(&lines, "{\"text\":\"문서 ", i, "\"}\n");
+  }
+  ASSERT_TRUE(Read(directory_.File("a.jsonl", lines)).ok());
+  const std::vector<std::string> plain = documents_;
+  const InputRecord record = record_;
+  for (const auto& [suffix, command] : {std::pair{".gz", "gzip -k"}, {".zst", "zstd -q -k"}}) {
+    const std::string path = Packed(directory_.path() + "/a.jsonl", command) + suffix;
+    ASSERT_TRUE(Read(path).ok()) << suffix;
+    EXPECT_EQ(documents_, plain);
+    EXPECT_EQ(record_.hash, record.hash);
+    EXPECT_EQ(record_.bytes, record.bytes);
+    ASSERT_EQ(truncate(path.c_str(), 5000), 0);
+    const absl::Status torn = Read(path);
+    EXPECT_EQ(InfoOf(torn).reason(), "INPUT_INVALID");
+    EXPECT_THAT(std::string(torn.message()), HasSubstr(absl::StrCat("a.jsonl", suffix, ": ")));
+    const absl::Status other = Read(directory_.File(absl::StrCat("b.txt", suffix), "plain text"));
+    EXPECT_EQ(InfoOf(other).reason(), "INPUT_INVALID") << suffix;
+  }
+  ASSERT_TRUE(Read(Packed(directory_.File("t.txt", "one\n\r\ntwo"), "gzip") + ".gz").ok());
+  EXPECT_THAT(documents_, ElementsAre("one\n\ntwo"));
+}
+
+TEST_F(TextSourceTest, LinesEndWhereTheyEndWhateverIsReadAtATime) {
+  std::string text;
+  for (int i = 0; i < 3000; ++i) {
+    absl::StrAppend(&text, "{\"text\":\"", std::string(static_cast<size_t>(i) % 700, 'x'), i, "\"}\n");
+  }
+  ASSERT_TRUE(Read(directory_.File("a.jsonl", text.substr(0, text.size() - 1))).ok());
+  ASSERT_EQ(documents_.size(), 3000u);
+  EXPECT_THAT(documents_[2999], EndsWith("x2999"));
+}
+
+// Written by pyarrow: tests/golden/parquet/make.py.
+TEST_F(TextSourceTest, ParquetRowsAreDocuments) {
+  const std::string golden = absl::StrCat(CHERRY_SOURCE_DIRECTORY, "/tests/golden/parquet/");
+  for (const char* compression : {"snappy", "gzip", "zstd", "none"}) {
+    ASSERT_TRUE(Read(absl::StrCat(golden, "texts-", compression, ".parquet")).ok()) << compression;
+    ASSERT_EQ(documents_.size(), 15u);
+    EXPECT_EQ(documents_[0], "첫 문서 0");
+    EXPECT_EQ(documents_[1], "a second\none 1");
+    EXPECT_EQ(documents_[12], "the third 😀 12");
+  }
+  ASSERT_TRUE(Read(golden + "chats.parquet").ok());
+  ASSERT_EQ(documents_.size(), 6u);
+  const std::vector<Message> messages = UnpackChat(documents_[5]);
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_EQ(messages[1].role, Role::kAssistant);
+  EXPECT_EQ(messages[1].text, "답 5.\n");
+}
+
+TEST_F(TextSourceTest, ParquetThatDoesNotFitIsRefusedWithItsRow) {
+  const std::string golden = absl::StrCat(CHERRY_SOURCE_DIRECTORY, "/tests/golden/parquet/");
+  EXPECT_THAT(std::string(Read(golden + "holes.parquet").message()),
+              HasSubstr("holes.parquet:3: no string 'text'"));
+  TextOptions options;
+  options.text_field = "words";
+  const absl::Status missing = Read(golden + "texts-zstd.parquet", options);
+  EXPECT_THAT(std::string(missing.message()),
+              HasSubstr("no column words or messages; it has id, text, score"));
+  EXPECT_EQ(InfoOf(Read(directory_.File("a.parquet", "PAR1 no"))).reason(), "PARQUET_INVALID");
 }
 
 }  // namespace

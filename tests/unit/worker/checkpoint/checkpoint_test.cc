@@ -70,10 +70,11 @@ TEST_F(CheckpointTest, AnotherModelIsRefusedNamingTheTensor) {
 
 TEST_F(CheckpointTest, AFailedSaveIsExplainedAndRemoved) {
   SaveRequest request = Request(7);
-  request.tokenizer = root_ + "/none.json";
+  request.tokenizer = root_ + "/unreadable";
+  ASSERT_TRUE(MakeDirectories(root_ + "/unreadable/tokenizer.json").ok());
   const absl::Status status = WriteCheckpoint(request, MakeState(1.0f)).status();
   EXPECT_EQ(InfoOf(status).reason(), "CHECKPOINT_UNWRITABLE");
-  EXPECT_THAT(std::string(status.message()), HasSubstr("none.json"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("unreadable"));
   EXPECT_FALSE(Exists(Directory(7)));
 }
 

@@ -63,7 +63,8 @@ TEST_F(SaverTest, AfterAnErrorNothingMoreIsSaved) {
     return absl::OkStatus();
   });
   SaveRequest bad = Request(1);
-  bad.tokenizer = root_ + "/none.json";
+  bad.tokenizer = root_ + "/unreadable";
+  ASSERT_TRUE(MakeDirectories(root_ + "/unreadable/tokenizer.json").ok());
   saver.AcquireState();
   saver.Start(bad);
   EXPECT_FALSE(saver.Flush().ok());

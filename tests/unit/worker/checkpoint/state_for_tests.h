@@ -35,7 +35,7 @@ class CheckpointDirectoryTest : public ::testing::Test {
     request.root = root_;
     request.directory = StepDirectory("default/uid/epoch-1", step);
     request.config = "{}\n";
-    request.tokenizer = root_ + "/tokenizer.json";
+    request.tokenizer = root_;
     request.manifest.job_uid = "uid";
     request.manifest.step = step;
     return request;

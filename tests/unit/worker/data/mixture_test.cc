@@ -72,6 +72,34 @@ TEST_F(SplitMixtureTest, PartsTakeTurnsEachInItsOwnOrder) {
   EXPECT_EQ(first_epoch.size(), 10u);
 }
 
+TEST_F(SplitMixtureTest, SharesHoldInEveryStretchAndEachPartGoesThroughAllItsWindows) {
+  AddDataset("ko", 0, 51);       // 10 windows
+  AddDataset("en", 1000, 36);    // 7 windows
+  AddDataset("code", 2000, 16);  // 3 windows
+  const auto mixture =
+      SplitMixture::Open(root_, attempt_, "0.5 ko/train + 0.375 en/train + 0.125 code/train", "data.train");
+  ASSERT_TRUE(mixture.ok()) << mixture.status();
+  std::map<size_t, int64_t> taken;
+  std::map<size_t, std::set<int64_t>> windows;
+  for (int64_t sample = 0; sample < 4000; ++sample) {
+    const int64_t window = (*mixture)->WindowOfSample(sample, 7);
+    const size_t part = (*mixture)->PartOf(window);
+    ++taken[part];
+    windows[part].insert(window);
+    // Never more than a turn from its share.
+    for (const auto& [index, share] : std::map<size_t, double>{{0, 0.5}, {1, 0.375}, {2, 0.125}}) {
+      EXPECT_NEAR(static_cast<double>(taken[index]), share * static_cast<double>(sample + 1), 1.0);
+    }
+  }
+  EXPECT_EQ(windows[0].size() + windows[1].size() + windows[2].size(), 20u);
+  // The order is a function of the sample's number alone.
+  const auto again =
+      SplitMixture::Open(root_, attempt_, "4 ko/train + 3 en/train + code/train", "data.train");
+  for (int64_t sample = 3999; sample >= 0; sample -= 7) {
+    EXPECT_EQ((*again)->WindowOfSample(sample, 7), (*mixture)->WindowOfSample(sample, 7));
+  }
+}
+
 TEST_F(SplitMixtureTest, ASinglePartIsThatSplit) {
   AddDataset("ko", 0, 51);
   const auto mixture = SplitMixture::Open(root_, attempt_, "ko/train", "data.train");

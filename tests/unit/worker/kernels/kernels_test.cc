@@ -162,7 +162,7 @@ std::vector<at::Tensor> AttentionInputs(int64_t length, int64_t heads, int64_t k
 
 TEST(RopeAttention, AgreesWithTheComposition) {
   for (const int64_t length : {1, 63, 64, 65, 200}) {
-    const Rope rope = MakeRope(length, 16, 10000.0, at::kCPU);
+    const Rope rope = MakeRope(length, RopeFrequencies(16, 10000.0), at::kCPU);
     ExpectSame([&](const auto& in) { return RopeAttention(in[0], in[1], in[2], rope); },
                [&](const auto& in) { return ExactAttention(in, rope); }, AttentionInputs(length, 4, 4, 16));
   }
@@ -170,7 +170,7 @@ TEST(RopeAttention, AgreesWithTheComposition) {
 
 TEST(RopeAttention, SharesKeysAmongAGroupOfQueries) {
   for (const int64_t kv_heads : {1, 2, 3}) {
-    const Rope rope = MakeRope(100, 12, 500.0, at::kCPU);
+    const Rope rope = MakeRope(100, RopeFrequencies(12, 500.0), at::kCPU);
     ExpectSame([&](const auto& in) { return RopeAttention(in[0], in[1], in[2], rope); },
                [&](const auto& in) { return ExactAttention(in, rope); },
                AttentionInputs(100, 6, kv_heads, 12));
@@ -178,7 +178,7 @@ TEST(RopeAttention, SharesKeysAmongAGroupOfQueries) {
 }
 
 TEST(RopeAttention, SeesNoLaterPosition) {
-  const Rope rope = MakeRope(80, 8, 10000.0, at::kCPU);
+  const Rope rope = MakeRope(80, RopeFrequencies(8, 10000.0), at::kCPU);
   std::vector<at::Tensor> in = AttentionInputs(80, 2, 2, 8);
   const at::Tensor before = RopeAttention(in[0], in[1], in[2], rope);
   in[1].narrow(1, 50, 30).fill_(7.0);
@@ -190,7 +190,7 @@ TEST(RopeAttention, SeesNoLaterPosition) {
 
 TEST(RopeAttention, DependsOnRelativePositionsOnly) {
   // One query and one key, both moved by the same distance, meet at the same angle.
-  const Rope rope = MakeRope(64, 16, 10000.0, at::kCPU);
+  const Rope rope = MakeRope(64, RopeFrequencies(16, 10000.0), at::kCPU);
   const at::Tensor q = Normal({1, 1, 1, 16}), k = Normal({1, 1, 1, 16}) * 2.0;
   const auto at_position = [&](int64_t p) {
     return Rope{rope.cos.narrow(0, p, 1), rope.sin.narrow(0, p, 1)};
@@ -202,7 +202,7 @@ TEST(RopeAttention, DependsOnRelativePositionsOnly) {
 }
 
 TEST(Kernels, GiveTheSameBytesWithOneAndTwoThreads) {
-  const Rope rope = MakeRope(130, 16, 10000.0, at::kCPU);
+  const Rope rope = MakeRope(130, RopeFrequencies(16, 10000.0), at::kCPU);
   const auto run = [&](int threads) {
     at::set_num_threads(threads);
     return std::vector<Result>{
