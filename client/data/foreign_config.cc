@@ -163,6 +163,7 @@ void ForeignConfig::ReadTokens(ModelShape* shape) {
 
 absl::StatusOr<ModelShape> ForeignConfig::Shape() {
   constexpr double kUsualEps = 1e-6, kUsualStd = 0.02;
+  constexpr int64_t kUsualPositions = 2048;
   ModelShape shape;
   shape.layers = Integer("num_hidden_layers", -1);
   shape.dim = Integer("hidden_size", -1);
@@ -170,7 +171,7 @@ absl::StatusOr<ModelShape> ForeignConfig::Shape() {
   shape.kv_heads = Integer("num_key_value_heads", shape.heads);
   shape.ffn_dim = Integer("intermediate_size", -1);
   shape.vocab = Integer("vocab_size", -1);
-  shape.positions = Integer("max_position_embeddings", 0);
+  shape.positions = Integer("max_position_embeddings", kUsualPositions);
   shape.tied_embeddings = Flag("tie_word_embeddings", false);
   shape.norm_eps = Real(json_, "rms_norm_eps", kUsualEps);
   shape.init_std = Real(json_, "initializer_range", kUsualStd);

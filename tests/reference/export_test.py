@@ -91,6 +91,19 @@ def compare_text(report, model, tokenizer, program, home, checkpoint):
     report.check(f"greedy tokens are equal: {answer['tokens']}, {theirs}", answer["tokens"] == theirs)
 
 
+def compare_batch(report, model, tokenizer):
+    """Texts of several lengths at once, with and without what was computed before: the code that goes with a model."""
+    tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, "left"
+    prompts = ["문서 7 두 번째 줄", "값"]
+    batch = tokenizer(prompts, return_tensors="pt", padding=True)
+    keep = ("input_ids", "attention_mask")
+    together = model.generate(**{key: batch[key] for key in keep}, max_new_tokens=8, do_sample=False)[:, -8:]
+    for i, prompt in enumerate(prompts):
+        one = tokenizer(prompt, return_tensors="pt")
+        alone = model.generate(**{key: one[key] for key in keep}, max_new_tokens=8, do_sample=False, use_cache=False)
+        report.check(f"in a batch as alone: {prompt}", together[i].tolist() == alone[0, -8:].tolist())
+
+
 def check_case(report, options, case):
     flags, architecture = CASES[case]
     print(f"--- {case}")
@@ -116,6 +129,8 @@ def check_case(report, options, case):
         if case == "plain":
             compare_tokens(report, tokenizer, dataset)
         compare_text(report, model, tokenizer, options.cherry, home, checkpoint)
+        if architecture == "CherryForCausalLM":
+            compare_batch(report, model, tokenizer)
 
 
 def main():
