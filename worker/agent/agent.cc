@@ -1,6 +1,7 @@
 #include "worker/agent/agent.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -204,8 +205,11 @@ void Agent::Run() {
   LogInfo(flushed ? "stopped" : "stopped; the coordinator has not taken the last reports");
 }
 
-void Agent::RequestShutdown() {
-  mailbox_.Post([this] {
+void Agent::RequestShutdown(int signal) {
+  mailbox_.Post([this, signal] {
+    if (shutting_down_ && signal == SIGTERM) {
+      return;
+    }
     LogInfo(shutting_down_ ? "told again to stop: killing the ranks"
                            : "told to stop: the ranks save a checkpoint first");
     shutting_down_ = true;

@@ -32,9 +32,9 @@ class Agent final : private RankEvents, private StreamEvents {
   // Works until RequestShutdown and until every rank is reaped and reported. Once.
   void Run();
 
-  // The first time: ranks save a checkpoint and stop, within the grace. The second time: they are killed.
-  // Thread-safe.
-  void RequestShutdown();
+  // The first time: ranks save a checkpoint and stop, within the grace. SIGINT after that kills them: a
+  // person insists. SIGTERM after that changes nothing: cluster schedulers repeat it. Thread-safe.
+  void RequestShutdown(int signal);
 
  private:
   explicit Agent(const Options& options);

@@ -38,7 +38,8 @@ int main(int argc, char** argv) {
   if (!agent.ok()) {
     return Complain(agent.status());
   }
-  const auto signals = cherry::worker::SignalWatcher::Create([&agent](int) { (*agent)->RequestShutdown(); });
+  const auto signals =
+      cherry::worker::SignalWatcher::Create([&agent](int signal) { (*agent)->RequestShutdown(signal); });
   if (!signals.ok()) {
     return Complain(signals.status());
   }

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -51,7 +52,7 @@ class AgentTest : public ::testing::Test {
   }
   void Stop() {
     if (loop_.joinable()) {
-      agent_->RequestShutdown();
+      agent_->RequestShutdown(SIGTERM);
       loop_.join();
     }
     agent_.reset();
@@ -218,6 +219,27 @@ TEST_F(AgentTest, ShutdownKillsTheDeafAfterTheGrace) {
   ASSERT_TRUE(AwaitNote("descriptors"));
   Stop();
   EXPECT_THAT(AwaitExit().failure().message(), HasSubstr("--grace"));
+}
+
+TEST_F(AgentTest, RepeatedSigtermDoesNotShortenTheGrace) {
+  options_.grace = absl::Milliseconds(200);
+  StartAgent();
+  StartJob("uid", 1, "note,hang");
+  ASSERT_TRUE(AwaitNote("descriptors"));
+  agent_->RequestShutdown(SIGTERM);
+  Stop();
+  EXPECT_THAT(AwaitExit().failure().message(), HasSubstr("--grace"));
+}
+
+TEST_F(AgentTest, SigintAfterTheFirstSignalKillsAtOnce) {
+  options_.grace = absl::Minutes(5);
+  StartAgent();
+  StartJob("uid", 1, "note,hang");
+  ASSERT_TRUE(AwaitNote("descriptors"));
+  agent_->RequestShutdown(SIGTERM);
+  agent_->RequestShutdown(SIGINT);
+  loop_.join();
+  EXPECT_THAT(AwaitExit().failure().message(), HasSubstr("told twice"));
 }
 
 TEST_F(AgentTest, OfflineCapEndsTheRanks) {
