@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <utility>
 
@@ -147,22 +147,22 @@ absl::StatusOr<GenerateResult> RunGenerate(const std::string& trainer, const v1:
   }
   const Descriptor ours(pair[0]);
   Descriptor theirs(pair[1]);
-  const std::unique_ptr<FILE, int (*)(FILE*)> log(std::tmpfile(), &std::fclose);
-  if (log == nullptr) {
-    return ErrnoError(errno, "a temporary file for the trainer's log");
+  // In memory: a container may have no writable /tmp.
+  const Descriptor log(memfd_create("cherry-trainer-log", MFD_CLOEXEC));
+  if (log.get() < 0) {
+    return ErrnoError(errno, "memfd_create for the trainer's log");
   }
-  const int log_fd = fileno(log.get());
-  ASSIGN_OR_RETURN(const std::unique_ptr<Child> child, Child::Start(trainer, theirs.get(), log_fd));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Child> child, Child::Start(trainer, theirs.get(), log.get()));
   theirs.Close();
   if (!WriteFrame(ours.get(), request).ok()) {
-    return Died(child.get(), log_fd);
+    return Died(child.get(), log.get());
   }
   GenerateResult result;
   while (true) {
     v1::GenerateReply reply;
     const absl::Status status = ReadFrame(ours.get(), &reply);
     if (!status.ok()) {
-      return absl::IsOutOfRange(status) ? Died(child.get(), log_fd) : status;
+      return absl::IsOutOfRange(status) ? Died(child.get(), log.get()) : status;
     }
     if (!reply.has_done()) {
       ++result.tokens;
