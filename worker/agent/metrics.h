@@ -12,7 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cherry/v1/resources.pb.h"
-#include "worker/agent/endpoint.h"
+#include "common/endpoint.h"
 #include "worker/agent/supervisor.h"
 
 namespace cherry::worker {

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "worker/agent/endpoint.h"
+#include "common/endpoint.h"
 
 namespace cherry::worker {
 

@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cherry/v1/worker.pb.h"
-#include "worker/agent/endpoint.h"
+#include "common/endpoint.h"
 #include "worker/agent/log_store.h"
 #include "worker/agent/outbox.h"
 #include "worker/agent/supervisor.h"

@@ -1,15 +1,15 @@
 // Addresses as "HOST:PORT".
 //
 // Pure; thread-safe.
-#ifndef CHERRY_WORKER_AGENT_ENDPOINT_H_
-#define CHERRY_WORKER_AGENT_ENDPOINT_H_
+#ifndef CHERRY_COMMON_ENDPOINT_H_
+#define CHERRY_COMMON_ENDPOINT_H_
 
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace cherry::worker {
+namespace cherry {
 
 struct Endpoint {
   std::string host;  // Without brackets.
@@ -23,6 +23,6 @@ absl::StatusOr<Endpoint> ParseEndpoint(absl::string_view text, absl::string_view
 // localhost, 127.0.0.0/8 and ::1.
 bool IsLoopback(absl::string_view host);
 
-}  // namespace cherry::worker
+}  // namespace cherry
 
-#endif  // CHERRY_WORKER_AGENT_ENDPOINT_H_
+#endif  // CHERRY_COMMON_ENDPOINT_H_

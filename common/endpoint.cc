@@ -1,4 +1,4 @@
-#include "worker/agent/endpoint.h"
+#include "common/endpoint.h"
 
 #include <arpa/inet.h>
 
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
-namespace cherry::worker {
+namespace cherry {
 
 std::string Endpoint::ToString() const {
   const bool bare_ipv6 = absl::StrContains(host, ':');
@@ -46,4 +46,4 @@ bool IsLoopback(absl::string_view host) {
   return text == "localhost";
 }
 
-}  // namespace cherry::worker
+}  // namespace cherry
