@@ -11,23 +11,19 @@ namespace cherry::coordinator {
 namespace {
 
 constexpr unsigned kPeople = kSubmitter | kOperator;
+constexpr unsigned kEyes = kPeople | kReader;
 
 constexpr RpcRule kRules[] = {
-    {"SubmitJob", kPeople, true},        {"SubmitPipeline", kPeople, true},
-    {"ListPipelines", kPeople, true},    {"GetJob", kPeople, true},
-    {"ListJobs", kPeople, true},         {"WatchJob", kPeople, false},
-    {"CancelJob", kPeople, true},        {"PauseJob", kPeople, true},
-    {"ResumeJob", kPeople, true},        {"ExplainJob", kPeople, true},
-    {"ReadLogs", kPeople, false},        {"ListMetrics", kPeople, true},
-    {"ListEvents", kPeople, true},       {"WatchEvents", kPeople, false},
-    {"GetCheckpoint", kPeople, true},    {"ListCheckpoints", kPeople, true},
-    {"ReportCheckpoint", kPeople, true}, {"GetWorker", kPeople, true},
-    {"ListWorkers", kPeople, true},      {"SetWorkerState", kOperator, true},
-    {"RegisterDataset", kPeople, true},  {"GetDataset", kPeople, true},
-    {"ListDatasets", kPeople, true},     {"RegisterModel", kPeople, true},
-    {"GetModel", kPeople, true},         {"ListModels", kPeople, true},
-    {"ListPresets", kPeople, true},      {"GetServerInfo", kPeople, true},
-    {"Connect", kWorker, false},
+    {"SubmitJob", kPeople, true},     {"SubmitPipeline", kPeople, true},   {"ListPipelines", kEyes, true},
+    {"GetJob", kEyes, true},          {"ListJobs", kEyes, true},           {"WatchJob", kEyes, false},
+    {"CancelJob", kPeople, true},     {"PauseJob", kPeople, true},         {"ResumeJob", kPeople, true},
+    {"ExplainJob", kEyes, true},      {"ReadLogs", kEyes, false},          {"ListMetrics", kEyes, true},
+    {"ListEvents", kEyes, true},      {"WatchEvents", kEyes, false},       {"GetCheckpoint", kEyes, true},
+    {"ListCheckpoints", kEyes, true}, {"ReportCheckpoint", kPeople, true}, {"GetWorker", kEyes, true},
+    {"ListWorkers", kEyes, true},     {"SetWorkerState", kOperator, true}, {"RegisterDataset", kPeople, true},
+    {"GetDataset", kEyes, true},      {"ListDatasets", kEyes, true},       {"ListPresets", kEyes, true},
+    {"RegisterModel", kPeople, true}, {"GetModel", kEyes, true},           {"ListModels", kEyes, true},
+    {"GetServerInfo", kEyes, true},   {"Connect", kWorker, false},
 };
 
 unsigned RoleNamed(absl::string_view name) {
@@ -36,6 +32,9 @@ unsigned RoleNamed(absl::string_view name) {
   }
   if (name == "operator") {
     return kOperator;
+  }
+  if (name == "reader") {
+    return kReader;
   }
   return name == "worker" ? kWorker : 0U;
 }
@@ -67,7 +66,7 @@ absl::Status Authorise(const Identity& identity, absl::string_view method) {
   }
   return Error(absl::StatusCode::kPermissionDenied, "ROLE_MISSING", "",
                absl::StrCat(identity.name, " may not call ", method),
-               "use a certificate whose OU is a role that may (submitter, operator or worker)");
+               "use a certificate whose OU is a role that may (submitter, operator, worker or reader)");
 }
 
 absl::StatusOr<Identity> IdentityFromSubject(absl::string_view subject) {
@@ -84,7 +83,7 @@ absl::StatusOr<Identity> IdentityFromSubject(absl::string_view subject) {
   if (identity.name.empty() || identity.roles == 0) {
     return Error(absl::StatusCode::kUnauthenticated, "CERTIFICATE_INVALID", "",
                  "the client's certificate names nobody, or no role",
-                 "issue it with CN=NAME and OU=submitter, operator or worker");
+                 "issue it with CN=NAME and OU=submitter, operator, worker or reader");
   }
   return identity;
 }

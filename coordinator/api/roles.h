@@ -17,6 +17,7 @@ enum Role : unsigned {
   kSubmitter = 1,  // Submits jobs and acts on its own.
   kOperator = 2,   // Acts on every job and worker.
   kWorker = 4,     // Speaks for a host.
+  kReader = 8,     // Sees everything, changes nothing: whoever looks at the page.
 };
 
 struct RpcRule {
@@ -35,8 +36,8 @@ struct Identity {
 // not in the table is refused to everybody.
 absl::Status Authorise(const Identity& identity, absl::string_view method);
 
-// The role that a client certificate's subject gives: its OU is submitter, operator or worker, its CN the
-// name. `subject` in RFC 2253 form: "CN=kim,OU=submitter,O=team". UNAUTHENTICATED (CERTIFICATE_INVALID).
+// The role that a client certificate's subject gives: its OU is submitter, operator, worker or reader, its CN
+// the name. `subject` in RFC 2253 form: "CN=kim,OU=submitter,O=team". UNAUTHENTICATED (CERTIFICATE_INVALID).
 absl::StatusOr<Identity> IdentityFromSubject(absl::string_view subject);
 
 }  // namespace cherry::coordinator

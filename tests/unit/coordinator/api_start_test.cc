@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include "absl/strings/match.h"
 #include "tests/unit/coordinator/api_fixture.h"
 
 namespace cherry::coordinator {
@@ -18,6 +19,7 @@ class Tls : public Api {
     MakeCertificate("server", "/CN=localhost");
     MakeCertificate("kim", "/O=team/OU=submitter/CN=kim");
     MakeCertificate("w0", "/OU=worker/CN=w0");
+    MakeCertificate("eva", "/OU=reader/CN=eva");
     MakeCertificate("nobody", "/CN=nobody");
     server_.reset();
     ServerOptions options;
@@ -72,6 +74,17 @@ TEST_F(Tls, TheCertificateGivesTheRole) {
   EXPECT_EQ(InfoOf(Call("Cherry/ListJobs")).reason(), "CERTIFICATE_INVALID");
   ConnectAs("");
   EXPECT_FALSE(Call("Cherry/ListJobs").ok());
+}
+
+TEST_F(Tls, AReaderSeesEverythingAndChangesNothing) {
+  ConnectAs("eva");
+  for (const std::string& method : Methods()) {
+    const std::string name = method.substr(method.rfind('/') + 1);
+    const bool reads = absl::StartsWith(name, "Get") || absl::StartsWith(name, "List") ||
+                       absl::StartsWith(name, "Watch") || name == "ExplainJob" || name == "ReadLogs";
+    const absl::Status status = CallByName(method, "", std::chrono::milliseconds(2000));
+    EXPECT_EQ(InfoOf(status).reason() == "ROLE_MISSING", !reads) << method << status;
+  }
 }
 
 TEST_F(Tls, AWorkerRegistersOnlyItsOwnName) {
