@@ -66,8 +66,9 @@ std::string Lines(const LocalState& state, const std::string& slots, const std::
   return absl::StrFormat(
       "coordinator  %-16s metrics http://%s/metrics\n"
       "worker %-5s %-16s metrics http://%s/metrics\n"
-      "home         %s\n",
-      state.Address(), state.Address(1), kWorkerName, slots, state.Address(2), home);
+      "home         %s\n"
+      "page         http://%s/\n",
+      state.Address(), state.Address(1), kWorkerName, slots, state.Address(2), home, state.Address(1));
 }
 
 // The worker, once it is registered and ready; none before.

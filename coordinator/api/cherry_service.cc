@@ -7,19 +7,17 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cherry/v1/coordinator.grpc.pb.h"
 #include "common/ids.h"
 #include "common/model_plan.h"
 #include "common/status.h"
-#include "common/version.h"
 #include "coordinator/api/admission.h"
 #include "coordinator/api/data_check.h"
 #include "coordinator/api/model_check.h"
+#include "coordinator/api/reads.h"
 #include "coordinator/api/watch_streams.h"
-#include "coordinator/core/paging.h"
 
 namespace cherry::coordinator {
 namespace {
@@ -28,7 +26,6 @@ using Context = grpc::CallbackServerContext;
 using Reactor = grpc::ServerUnaryReactor;
 
 constexpr int kNameSuffix = 5;
-constexpr int kRecentEvents = 10;
 
 // The same bytes for the same content, also where there are maps.
 std::string Deterministic(const google::protobuf::Message& message) {
@@ -154,8 +151,9 @@ class CherryService final : public v1::Cherry::CallbackService {
     return Read<v1::ListMetricsResponse>(
         context, "ListMetrics", request->name(), response,
         [](const Core&) { return absl::StatusOr<v1::ListMetricsResponse>(v1::ListMetricsResponse()); },
-        [this, request](const std::string& uid, v1::ListMetricsResponse* answer) {
-          return ReadMetrics(uid, *request, answer);
+        [this, request](const std::string& uid, v1::ListMetricsResponse* answer) -> absl::Status {
+          ASSIGN_OR_RETURN(*answer, ReadMetrics(services_.store, uid, *request));
+          return absl::OkStatus();
         });
   }
   Reactor* ListEvents(Context* context, const v1::ListEventsRequest* request,
@@ -163,8 +161,9 @@ class CherryService final : public v1::Cherry::CallbackService {
     return Read<v1::ListEventsResponse>(
         context, "ListEvents", request->name(), response,
         [](const Core&) { return absl::StatusOr<v1::ListEventsResponse>(v1::ListEventsResponse()); },
-        [this, request](const std::string& uid, v1::ListEventsResponse* answer) {
-          return ReadEvents(uid, *request, answer);
+        [this, request](const std::string& uid, v1::ListEventsResponse* answer) -> absl::Status {
+          ASSIGN_OR_RETURN(*answer, ReadEvents(services_.store, uid, *request));
+          return absl::OkStatus();
         });
   }
   grpc::ServerWriteReactor<v1::Event>* WatchEvents(Context* context,
@@ -266,14 +265,7 @@ class CherryService final : public v1::Cherry::CallbackService {
     return Unary<v1::ServerInfo>(
         context, "GetServerInfo", response,
         [this](const Caller&, Core* core, Decision*) -> absl::StatusOr<v1::ServerInfo> {
-          v1::ServerInfo info;
-          info.set_version(kVersion);
-          info.set_api_major(kApiMajor);
-          *info.mutable_start_time() = ToProto(services_.start_time);
-          info.set_jobs(static_cast<int64_t>(core->state().jobs.size()));
-          info.set_workers(static_cast<int32_t>(core->state().workers.size()));
-          info.set_metrics_address(services_.metrics_address);
-          return info;
+          return DescribeServer(services_, *core);
         });
   }
 
@@ -355,47 +347,8 @@ class CherryService final : public v1::Cherry::CallbackService {
     return answer.reactor();
   }
 
-  absl::Status ReadMetrics(const std::string& uid, const v1::ListMetricsRequest& request,
-                           v1::ListMetricsResponse* answer);
-  absl::Status ReadEvents(const std::string& uid, const v1::ListEventsRequest& request,
-                          v1::ListEventsResponse* answer);
-
   const Services services_;
 };
-
-absl::Status CherryService::ReadMetrics(const std::string& uid, const v1::ListMetricsRequest& request,
-                                        v1::ListMetricsResponse* answer) {
-  const std::string arguments =
-      absl::StrCat(request.name(), "|", request.metric(), "|", request.after_step());
-  ASSIGN_OR_RETURN(const int size, PageSize(request.page_size(), 1000, 10000));
-  ASSIGN_OR_RETURN(const std::string position, ReadPageToken(arguments, request.page_token()));
-  std::string next;
-  ASSIGN_OR_RETURN(
-      const std::vector<v1::MetricSample> samples,
-      services_.store->ReadSamples(uid, request.metric(), request.after_step(), position, size, &next));
-  answer->mutable_samples()->Assign(samples.begin(), samples.end());
-  if (!next.empty()) {
-    answer->set_next_page_token(MakePageToken(arguments, next));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CherryService::ReadEvents(const std::string& uid, const v1::ListEventsRequest& request,
-                                       v1::ListEventsResponse* answer) {
-  const std::string arguments = absl::StrCat(request.name(), "|", request.after_sequence());
-  ASSIGN_OR_RETURN(const int size, PageSize(request.page_size(), 100, 1000));
-  ASSIGN_OR_RETURN(const std::string position, ReadPageToken(arguments, request.page_token()));
-  int64_t after = request.after_sequence();
-  if (!position.empty() && !absl::SimpleAtoi(position, &after)) {
-    return absl::InternalError("a page token of this server cannot be read");
-  }
-  ASSIGN_OR_RETURN(const std::vector<v1::Event> events, services_.store->ReadEvents(uid, after, size));
-  answer->mutable_events()->Assign(events.begin(), events.end());
-  if (static_cast<int>(events.size()) == size) {
-    answer->set_next_page_token(MakePageToken(arguments, absl::StrCat(events.back().sequence())));
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 

@@ -1,18 +1,14 @@
 #include "coordinator/api/metrics.h"
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
-#include <exception>
 #include <map>
 
-#include "absl/strings/str_cat.h"
 #include "common/metrics_names.h"
-#include "common/status.h"
 #include "common/version.h"
 
 namespace cherry::coordinator {
@@ -77,19 +73,6 @@ class PrometheusMetrics final : public Metrics {
  public:
   explicit PrometheusMetrics(std::function<Census()> census)
       : census_(std::make_shared<CensusCollector>(std::move(census))) {}
-
-  absl::Status Listen(const std::string& address) override {
-    try {
-      exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
-    } catch (const std::exception& error) {
-      return Error(absl::StatusCode::kFailedPrecondition, "PORT_TAKEN", "--metrics-address",
-                   absl::StrCat("--metrics-address: cannot listen on ", address, " (", error.what(), ")"),
-                   "stop what uses the port, or give another --metrics-address");
-    }
-    exposer_->RegisterCollectable(registry_);
-    exposer_->RegisterCollectable(census_);
-    return absl::OkStatus();
-  }
 
   void Record(const Measure& measure) override {
     switch (measure.kind) {
@@ -156,7 +139,6 @@ class PrometheusMetrics final : public Metrics {
   prometheus::Counter& checkpoints_ = Counter(metrics::kCheckpointsCommitted, "Checkpoints committed.");
   prometheus::Counter& preemptions_ =
       Counter(metrics::kPreemptions, "Attempts stopped for a job of higher priority.");
-  std::unique_ptr<prometheus::Exposer> exposer_;  // Last: its threads stop first.
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The coordinator's metrics and their endpoint: plain HTTP, names of common/metrics_names.h.
+// The coordinator's metrics, by the names of common/metrics_names.h.
 //
 // Thread-safe.
 #ifndef CHERRY_COORDINATOR_API_METRICS_H_
@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/core/decision.h"
 #include "coordinator/core/queries.h"
@@ -17,12 +16,9 @@ namespace cherry::coordinator {
 
 class Metrics {
  public:
-  // `census` is asked at each scrape, on the endpoint's thread.
+  // `census` is asked at each scrape, on its thread.
   static std::unique_ptr<Metrics> Create(std::function<Census()> census);
   virtual ~Metrics() = default;
-
-  // Serves http://ADDRESS/metrics. FAILED_PRECONDITION (PORT_TAKEN) naming --metrics-address.
-  virtual absl::Status Listen(const std::string& address) = 0;
 
   virtual void Record(const Measure& measure) = 0;
   virtual void ObserveSync(double seconds) = 0;

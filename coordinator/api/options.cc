@@ -57,7 +57,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--listen", options->listen, "HOST:PORT of the API; off loopback it needs TLS")
       ->capture_default_str();
   app->add_option("--metrics-address", options->metrics_address,
-                  "HOST:PORT of Prometheus' plain HTTP, or none")
+                  "HOST:PORT of Prometheus' plain HTTP, on loopback of the page too; or none")
+      ->capture_default_str();
+  app->add_option("--page-address", options->page_address,
+                  "HOST:PORT of the page over TLS, for the token in HOME/page-token; or none")
       ->capture_default_str();
   app->add_option("--tls-cert", options->tls_cert, "PEM file of the server's certificate");
   app->add_option("--tls-key", options->tls_key, "PEM file of its key");
@@ -92,9 +95,11 @@ Started StartFromCommandLine(int argc, char** argv) {
   }
   const std::string& listen = flags.options.listen;
   const std::string metrics = (*server)->metrics_address();
-  std::printf("coordinator  %s:%d%s%s%s\n", listen.substr(0, listen.rfind(':')).c_str(), (*server)->port(),
-              metrics.empty() ? "" : "   metrics http://", metrics.c_str(),
-              metrics.empty() ? "" : "/metrics");
+  const std::string page = (*server)->page_address();
+  std::printf("coordinator  %s:%d%s%s%s%s%s%s\n", listen.substr(0, listen.rfind(':')).c_str(),
+              (*server)->port(), metrics.empty() ? "" : "   metrics http://", metrics.c_str(),
+              metrics.empty() ? "" : "/metrics", page.empty() ? "" : "   page https://", page.c_str(),
+              page.empty() ? "" : "/");
   std::fflush(stdout);
   return {*std::move(server)};
 }

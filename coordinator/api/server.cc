@@ -12,15 +12,17 @@
 #include <utility>
 #include <variant>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/clock.h"
+#include "common/endpoint.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/status.h"
 #include "coordinator/api/cherry_service.h"
 #include "coordinator/api/gateway.h"
+#include "coordinator/api/http_server.h"
 #include "coordinator/api/janitor.h"
+#include "coordinator/api/page.h"
 #include "coordinator/api/roots.h"
 #include "coordinator/api/services.h"
 #include "coordinator/api/token.h"
@@ -32,13 +34,6 @@ constexpr int kMostMessageBytes = 8 << 20;
 constexpr int kMostStreams = 1000;  // For each connection.
 constexpr size_t kMostMemory = size_t{512} << 20;
 constexpr auto kDrainTime = std::chrono::seconds(5);
-
-std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
-
-bool IsLoopback(const std::string& address) {
-  const std::string host = HostOf(address);
-  return host == "localhost" || host == "[::1]" || absl::StartsWith(host, "127.");
-}
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerOptions& options) {
   if (options.tls_cert.empty()) {
@@ -114,15 +109,19 @@ class CoordinatorServer final : public Server {
   }
 
   int port() const override { return port_; }
-  std::string metrics_address() const override {
-    return options_.metrics_address == "none" ? "" : options_.metrics_address;
-  }
+  std::string metrics_address() const override { return AddressOf(metrics_server_); }
+  std::string page_address() const override { return AddressOf(page_server_); }
 
   void Drain() override {
     if (drained_) {
       return;
     }
     drained_ = true;
+    for (HttpServer* server : {metrics_server_.get(), page_server_.get()}) {
+      if (server != nullptr) {
+        server->BeginStop();
+      }
+    }
     const absl::Status going = Error(absl::StatusCode::kUnavailable, "SHUTTING_DOWN", "",
                                      "the coordinator shuts down", "connect again in a moment");
     if (server_ != nullptr) {
@@ -130,6 +129,11 @@ class CoordinatorServer final : public Server {
       hub_.CloseAll(going);
       links_.CloseAll(going);
       server_->Shutdown(std::chrono::system_clock::now() + kDrainTime);
+    }
+    for (HttpServer* server : {metrics_server_.get(), page_server_.get()}) {
+      if (server != nullptr) {
+        server->Stop();
+      }
     }
     if (executor_ != nullptr) {
       executor_->Stop();
@@ -168,14 +172,40 @@ class CoordinatorServer final : public Server {
     services_.home = options_.home;
     services_.data_root = options_.data_root;
     services_.checkpoint_root = options_.checkpoint_root;
-    services_.metrics_address = metrics_address();
     services_.start_time = executor_->Now();
-    if (!metrics_address().empty()) {
-      RETURN_IF_ERROR(metrics_->Listen(metrics_address()));
-    }
+    RETURN_IF_ERROR(ListenHttp());
     cherry_ = MakeCherryService(services_);
     gateway_ = MakeWorkerGateway(services_);
     return ListenGrpc();
+  }
+
+  absl::Status ListenHttp() {
+    std::string token;
+    if (options_.metrics_address != "none") {
+      ASSIGN_OR_RETURN(const Endpoint address, ParseEndpoint(options_.metrics_address, "--metrics-address"));
+      ASSIGN_OR_RETURN(metrics_server_, HttpServer::Listen({address, "--metrics-address", "", ""}));
+    }
+    if (options_.page_address != "none") {
+      ASSIGN_OR_RETURN(const Endpoint address, ParseEndpoint(options_.page_address, "--page-address"));
+      ASSIGN_OR_RETURN(token, LoadOrCreateToken(options_.home + "/page-token"));
+      ASSIGN_OR_RETURN(page_server_,
+                       HttpServer::Listen({address, "--page-address", options_.tls_cert, options_.tls_key}));
+    }
+    services_.metrics_address = metrics_address();
+    page_ = std::make_unique<Page>(services_, token);
+    if (metrics_server_ != nullptr) {
+      const Door door = IsLoopback(metrics_server_->address().host) ? Door::kLoopback : Door::kExposed;
+      metrics_server_->Serve(
+          [this, door](const HttpRequest& request) { return page_->Answer(door, request); });
+    }
+    if (page_server_ != nullptr) {
+      page_server_->Serve([this](const HttpRequest& request) { return page_->Answer(Door::kTls, request); });
+    }
+    return absl::OkStatus();
+  }
+
+  static std::string AddressOf(const std::unique_ptr<HttpServer>& server) {
+    return server == nullptr ? "" : server->address().ToString();
   }
 
   absl::Status ListenGrpc() {
@@ -232,7 +262,10 @@ class CoordinatorServer final : public Server {
   std::unique_ptr<Janitor> janitor_;
   std::unique_ptr<grpc::Service> cherry_;
   std::unique_ptr<grpc::Service> gateway_;
-  std::unique_ptr<Metrics> metrics_;  // Its endpoint stops before what it asks goes.
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Page> page_;
+  std::unique_ptr<HttpServer> metrics_server_;  // Stopped before what they ask goes.
+  std::unique_ptr<HttpServer> page_server_;
   WorkQueue reader_;
   WorkQueue log_writer_;
   std::unique_ptr<grpc::Server> server_;
@@ -246,20 +279,29 @@ absl::Status CheckOptions(const ServerOptions& options) {
   if (options.home.empty()) {
     return InvalidField("FIELD_REQUIRED", "--home", "--home: is not given", "give --home or set CHERRY_HOME");
   }
-  if (!absl::StrContains(options.listen, ":")) {
-    return InvalidField("ADDRESS_INVALID", "--listen",
-                        absl::StrCat("--listen: '", options.listen, "' has no port"), "give HOST:PORT");
+  ASSIGN_OR_RETURN(const Endpoint listen, ParseEndpoint(options.listen, "--listen"));
+  if (options.metrics_address != "none") {
+    RETURN_IF_ERROR(ParseEndpoint(options.metrics_address, "--metrics-address").status());
   }
   const int given = !options.tls_cert.empty() + !options.tls_key.empty() + !options.tls_ca.empty();
   if (given != 0 && given != 3) {
     return InvalidField("TLS_INCOMPLETE", "--tls-cert",
                         "--tls-cert, --tls-key and --tls-ca: only some are given", "give all three");
   }
-  if (given == 0 && !IsLoopback(options.listen)) {
+  if (given == 0 && !IsLoopback(listen.host)) {
     return Error(
         absl::StatusCode::kFailedPrecondition, "TLS_REQUIRED", "--listen",
         absl::StrCat("--listen: ", options.listen, " is not a loopback address, and there is no TLS"),
         "give --tls-cert, --tls-key and --tls-ca, or listen on 127.0.0.1");
+  }
+  if (options.page_address != "none") {
+    RETURN_IF_ERROR(ParseEndpoint(options.page_address, "--page-address").status());
+    if (given == 0) {
+      return Error(
+          absl::StatusCode::kFailedPrecondition, "TLS_REQUIRED", "--page-address",
+          "--page-address: the page is served there over TLS only, and there is no certificate",
+          "give --tls-cert, --tls-key and --tls-ca; on loopback --metrics-address serves it plainly");
+    }
   }
   if (options.config.heartbeat <= absl::ZeroDuration() ||
       options.config.lease < 2 * options.config.heartbeat) {

@@ -12,10 +12,12 @@
 namespace cherry::coordinator {
 
 struct ServerOptions {
-  std::string home;                                // CHERRY_HOME.
-  std::string listen = "127.0.0.1:7070";           // Port 0 takes a free one.
-  std::string metrics_address = "127.0.0.1:7071";  // "none" for none.
-  std::string tls_cert;                            // PEM files; all three or none.
+  std::string home;                       // CHERRY_HOME.
+  std::string listen = "127.0.0.1:7070";  // Port 0 takes a free one.
+  // Metrics, and on loopback the page; "none" for none. Port 0 takes a free one.
+  std::string metrics_address = "127.0.0.1:7071";
+  std::string page_address = "none";  // The page over TLS.
+  std::string tls_cert;               // PEM files; all three or none.
   std::string tls_key;
   std::string tls_ca;
   std::string data_root;        // Empty: HOME/data.
@@ -35,6 +37,7 @@ class Server {
   virtual int port() const = 0;
   // "127.0.0.1:7071", or "" for none.
   virtual std::string metrics_address() const = 0;
+  virtual std::string page_address() const = 0;
 
   // Health goes to NOT_SERVING, streams are ended, calls under way are answered, everything is closed.
   virtual void Drain() = 0;

@@ -42,7 +42,7 @@ class Api : public ::testing::Test {
     ServerOptions options;
     options.home = home_;
     options.listen = "127.0.0.1:0";
-    options.metrics_address = "none";
+    options.metrics_address = metrics_address_;
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -129,6 +129,7 @@ class Api : public ::testing::Test {
 
   const TestDirectory own_;
   const std::string home_ = own_.path();
+  std::string metrics_address_ = "none";  // Of the next Start.
   std::string token_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
