@@ -12,10 +12,23 @@ if [ "${1:-}" != inside ]; then
   [ "$(id -u)" = 0 ] || fail 'not root' 'run it as root: it makes namespaces'
   [ -x "$CHERRY_BIN/cherry-worker" ] || fail "no programs in $CHERRY_BIN" 'run ./tests/run.sh, or give CHERRY_BIN'
   install_slurm() {
-    if ! command -v slurmctld slurmd srun munged > /dev/null; then
-      apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge
-    fi
+    # Each: `command -v` of several is content with one.
+    for program in slurmctld slurmd srun munged ip openssl; do
+      command -v $program > /dev/null && continue
+      apt-get update
+      apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge iproute2 openssl
+      return
+    done
   }
+  # A node's /tmp, /run and /srv are its own.
+  for path in "$root" "$CHERRY_BIN"; do
+    case $(realpath "$path")/ in
+      /tmp/* | /run/* | /srv/*) fail "the nodes would not see $path" 'put it elsewhere than in /tmp, /run or /srv' ;;
+    esac
+  done
+  # The cgroups of slurmd are the machine's: one run at a time. The lock goes with the last process of the run.
+  exec 9> /var/tmp/cherry-slurm.lock
+  flock --timeout 900 9 || fail 'another run has not ended for 15 minutes' 'wait for it, or end it'
   logged 'install slurm' install_slurm
   # Processes, network, mounts: all ends with this command.
   exec unshare --mount --net --pid --uts --ipc --fork --kill-child --mount-proc "$0" inside
