@@ -56,6 +56,7 @@ pack() {
   rm -f "$MADE"/*.deb
   (cd "$BUILD" && cpack --config CPackConfig.cmake) > "$LOG" 2>&1 || fail "cpack failed" "read the log"
   mkdir -p "$OUTPUT"
+  rm -f "$OUTPUT"/cherry-{client,coordinator,worker}_*.deb   # of other revisions
   mv "$MADE"/*.deb "$OUTPUT"
   rm -rf "$MADE/_CPack_Packages"
   DID=$(cd "$OUTPUT" && du -h --apparent-size -- *-"${RELEASE}"_amd64.deb | awk '{printf "%s%s %s", sep, $2, $1; sep = ", "}')
