@@ -25,7 +25,7 @@ done
 PAGE=$CHERRY_ROOT/docs/debian.md
 PACKAGES=$CHERRY_ROOT/build/packages
 TRANSCRIPT=$WORK/debian.txt
-INIT='' BOOT=''
+INIT='' BOOT='' WORKER='[a-z0-9-]+'
 
 check_tools() {
   local tool
@@ -118,6 +118,7 @@ boot() {
 before() {
   case $1 in
     *0.1.0-2_amd64.deb*) wait_for 300 "$CHERRY get jobs second | grep -q RUNNING" ;;
+    *'get workers') wait_for 60 "$CHERRY get workers | grep -qE '^$WORKER +READY'" ;;
     *'describe job second') wait_for 300 "$CHERRY get events second | grep -c 'STARTING -> RUNNING' | grep -q 2" ;;
   esac
 }
@@ -158,8 +159,8 @@ first_job() {
   DID=$(in_root "$CHERRY get jobs first" | tail -n 1 | tr -s ' ')
 }
 configure() {
+  WORKER=w0
   section 'Configure'
-  wait_for 60 "$CHERRY get workers | grep -q 'w0 .*READY'"
   expect 'systemd brings a killed coordinator back' \
     'old=$(systemctl show -P MainPID cherry-coordinator); systemctl kill -s KILL cherry-coordinator
      for i in $(seq 100); do new=$(systemctl show -P MainPID cherry-coordinator); [ $new != $old ] && [ $new != 0 ] && exit 0; read -rt 0.2 <> <(:); done; exit 1'

@@ -22,10 +22,15 @@ bare_root() {
   fi
 }
 
-# commands_of FILE SECTION: what stands after '# ' in the console blocks of a section ("## SECTION").
+# commands_of FILE SECTION: what stands after '# ' in the console blocks of a section ("## SECTION"), each on one line.
 commands_of() {
   awk -v section="## $2" '
     /^## / { inside = $0 == section }
     /^```/ { block = !block && $0 == "```console"; next }
-    inside && block && /^# / { print substr($0, 3) }' "$1"
+    inside && block && (open || /^# /) {
+      line = $0
+      if (open) sub(/^ +/, "", line); else sub(/^# /, "", line)
+      open = sub(/\\$/, "", line)
+      printf open ? "%s" : "%s\n", line
+    }' "$1"
 }
