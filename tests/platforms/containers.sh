@@ -261,6 +261,7 @@ cleanup() {
   buildah umount --all > /dev/null 2>&1 || true
   buildah rm --all > /dev/null 2>&1 || true
   buildah rmi --all --force > /dev/null 2>&1 || true
+  umount "$STORE/images/overlay" 2> /dev/null || true   # buildah's own
   if [ -n "${CHERRY_KEEP:-}" ]; then say "kept: $STORE"; else rm -rf --one-file-system "$STORE"; fi
 }
 trap cleanup EXIT
