@@ -65,7 +65,8 @@ function range(values, share) {
 
 function axes(x, y, X, Y) {
   const out = [], across = ticks(x.low, x.high, 5), up = ticks(y.low, y.high, 5);
-  const label = (text, left, top, anchor) => svg('text', { x: left.toFixed(1), y: top.toFixed(1), 'text-anchor': anchor }, text);
+  const label = (text, left, top, anchor) =>
+    svg('text', { x: left.toFixed(1), y: top.toFixed(1), 'text-anchor': anchor }, text);
   for (const value of up.at) {
     out.push(svg('line', { x1: LEFT, x2: WIDTH - RIGHT, y1: Y(value), y2: Y(value), class: 'grid' }),
              label(tickText(value, up.step), LEFT - 5, Number(Y(value)) + 4, 'end'));

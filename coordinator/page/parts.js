@@ -56,8 +56,7 @@ function patch(old, fresh) {
     const before = was[i];
     if (!before) old.append(child);
     else if (before.isEqualNode(child)) return;
-    else if (before.nodeType === 1 && before.nodeName === child.nodeName && sameAttributes(before, child) &&
-             before.namespaceURI === child.namespaceURI) patch(before, child);
+    else if (before.nodeType === 1 && before.nodeName === child.nodeName && sameAttributes(before, child)) patch(before, child);
     else before.replaceWith(child);
   });
   was.slice(now.length).forEach((child) => child.remove());
@@ -129,10 +128,12 @@ export function list(pairs) {
 const CAUSES = [['productive', 2], ['checkpoint', 0], ['restart', 4], ['lost_work', 1], ['idle_allocated', 6]];
 // Slot-seconds by what they bought, of one or more `charges`.
 export function goodput(charges) {
-  const sums = CAUSES.map(([cause, color]) => ({ cause, color, value: charges.reduce((sum, one) => sum + Number(one?.[cause] || 0), 0) }));
+  const sums = CAUSES.map(([cause, color]) => (
+    { cause, color, value: charges.reduce((sum, one) => sum + Number(one?.[cause] || 0), 0) }));
   const all = sums.reduce((sum, one) => sum + one.value, 0);
   if (!(all > 0)) return el('p', { class: 'soft' }, 'No slot-seconds yet: an attempt is charged when it ends.');
-  const bar = svg('svg', { viewBox: '0 0 100 4', preserveAspectRatio: 'none', class: 'bar', role: 'img', 'aria-label': 'goodput' });
+  const bar = svg('svg', { viewBox: '0 0 100 4', preserveAspectRatio: 'none', class: 'bar', role: 'img',
+                           'aria-label': 'goodput' });
   let at = 0;
   for (const { color, value } of sums) {
     const width = value / all * 100;

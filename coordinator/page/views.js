@@ -1,14 +1,19 @@
 // The jobs with their queue, and the workers.
-import { age, ask, count, el, goodput, jobLink, jobPath, labels, number, parts, shortName, show, state, stepOf, table } from './parts.js';
+import {
+  age, ask, count, el, goodput, jobLink, jobPath, labels, number, parts, shortName, show, state, stepOf, table,
+} from './parts.js';
 
 const STATES = ['PENDING', 'STARTING', 'RUNNING', 'PAUSED', 'BACKOFF', 'SUCCEEDED', 'FAILED', 'CANCELLED'];
 const PAGE = 50;
 const MOST_WAITING = 20;   // Of the queue, explained.
 const MOST_COMPARED = 8;
+const JOB_HEADS = [['Name', 'name', ''], ['Kind', 'w'], ['State'], ['Step', 'n'], ['Loss', 'n'], ['Valid', 'n'], ['Age', 'n'],
+                   ['Reason', '', '']];
 
 export function reasons(explained) {
   return el('ul', {},
-            ...(explained.reasons || []).map((one) => el('li', {}, `${String(one.tier || '').toLowerCase()}: ${one.message || ''}`,
+            ...(explained.reasons || []).map((one) => el('li', {},
+              `${String(one.tier || '').toLowerCase()}: ${one.message || ''}`,
               one.remedy ? el('span', { class: 'soft' }, ` It needs ${one.remedy}.`) : undefined)),
             ...(explained.would_start || []).map((one) => el('li', { class: 'soft' }, `It would start: ${one}`)));
 }
@@ -32,7 +37,8 @@ function queueSection({ explained, more }) {
 }
 
 function jobRow(job, chosen) {
-  const box = el('input', { type: 'checkbox', name: 'compare', value: job.name, 'aria-label': `compare ${shortName(job.name)}` });
+  const label = `compare ${shortName(job.name)}`;
+  const box = el('input', { type: 'checkbox', name: 'compare', value: job.name, 'aria-label': label });
   box.checked = chosen.has(job.name);
   const progress = job.progress || {};
   return [
@@ -76,9 +82,8 @@ export function jobsView(node) {
     older.hidden = !next;
     newest.hidden = !token;
     const jobs = reply.jobs || [];
-    show(rows, jobs.length === 0 ? el('p', { class: 'soft' }, 'No job here: cherry submit FILE starts one.') : table(
-      [['Name', 'name', ''], ['Kind', 'w'], ['State'], ['Step', 'n'], ['Loss', 'n'], ['Valid', 'n'], ['Age', 'n'], ['Reason', '', '']],
-      jobs.map((job) => jobRow(job, chosen))));
+    show(rows, jobs.length === 0 ? el('p', { class: 'soft' }, 'No job here: cherry submit FILE starts one.') :
+      table(JOB_HEADS, jobs.map((job) => jobRow(job, chosen))));
     show(waits, ...queueSection(waiting));
     show(charges, goodput(jobs.map((job) => job.charges)));
   };
@@ -92,15 +97,16 @@ export function jobsView(node) {
 
 function slot(one) {
   const device = one.gpu_name || String(one.device || 'CPU').toLowerCase();
-  return el('li', { class: one.job ? 'busy' : 'free' }, `${one.index || 0}: ${device} `, one.job ? jobLink(one.job) : el('span', { class: 'soft' }, 'free'));
+  return el('li', { class: one.job ? 'busy' : 'free' }, `${one.index || 0}: ${device} `,
+            one.job ? jobLink(one.job) : el('span', { class: 'soft' }, 'free'));
 }
 
 function workerCard(worker) {
   const slots = worker.slots || [], busy = slots.filter((one) => one.job).length;
   return el('section', { class: 'worker' },
             el('h3', {}, `${worker.name} `, state(worker.state), ` ${busy} of ${slots.length} slots used`),
-            el('p', { class: 'soft' }, `${worker.address || '-'}, version ${worker.version || '-'}, seen ${age(worker.last_seen_time)} ago`,
-               worker.recent_failures ? `, ${worker.recent_failures} failures in the last hour` : ''),
+            el('p', { class: 'soft' }, `${worker.address || '-'}, version ${worker.version || '-'}, `,
+               `seen ${age(worker.last_seen_time)} ago`, worker.recent_failures ? `, ${worker.recent_failures} failures in the last hour` : ''),
             labels(worker.labels), el('ul', { class: 'slots' }, ...slots.map(slot)),
             ...(worker.roots || []).map((root) => el('p', { class: 'soft' },
               `${root.kind}: ${count(root.free_bytes)}B free of ${count(root.size_bytes)}B`)));
@@ -118,7 +124,8 @@ export function workersView(node) {
       token = reply.next_page_token || '';
     } while (token && workers.length < 1000);
     const slots = workers.flatMap((worker) => worker.slots || []);
-    show(rows, el('p', {}, `${workers.length} workers, ${slots.filter((one) => one.job).length} of ${slots.length} slots used`),
+    const busy = slots.filter((one) => one.job).length;
+    show(rows, el('p', {}, `${workers.length} workers, ${busy} of ${slots.length} slots used`),
          ...workers.map(workerCard));
   };
 }
