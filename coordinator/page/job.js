@@ -135,7 +135,8 @@ export function flatten(value, path = '', out = {}) {
 
 function sideBySide(heads, rows) {
   return el('div', { class: 'scroll' }, el('table', {},
-    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, ''), ...heads.map((one) => el('th', { scope: 'col' }, jobLink(one))))),
+    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, ''),
+      ...heads.map((one) => el('th', { scope: 'col' }, jobLink(one))))),
     el('tbody', {}, ...rows.map(([name, ...values]) => el('tr', {}, el('th', { scope: 'row' }, name),
       ...values.map((one) => el('td', { class: 'n' }, one)))))));
 }

@@ -56,13 +56,14 @@ function patch(old, fresh) {
     const before = was[i];
     if (!before) old.append(child);
     else if (before.isEqualNode(child)) return;
-    else if (before.nodeType === 1 && before.nodeName === child.nodeName && sameAttributes(before, child)) patch(before, child);
+    else if (before.nodeName === child.nodeName && sameAttributes(before, child)) patch(before, child);
     else before.replaceWith(child);
   });
   was.slice(now.length).forEach((child) => child.remove());
 }
 function sameAttributes(a, b) {
-  return a.attributes.length === b.attributes.length && [...a.attributes].every((one) => b.getAttribute(one.name) === one.value);
+  return a.nodeType === Node.ELEMENT_NODE && a.attributes.length === b.attributes.length &&
+    [...a.attributes].every((one) => b.getAttribute(one.name) === one.value);
 }
 
 // {namespace, name} of `namespaces/a/jobs/b`.
@@ -109,7 +110,8 @@ export function stepOf(job) {
   return progress.step ? `${progress.step}/${total ?? '?'}` : '-';
 }
 export function labels(map) {
-  return el('span', { class: 'labels' }, ...Object.entries(map || {}).map(([key, value]) => el('span', {}, `${key}=${value}`)));
+  const pairs = Object.entries(map || {});
+  return el('span', { class: 'labels' }, ...pairs.map(([key, value]) => el('span', {}, `${key}=${value}`)));
 }
 export function state(name) {
   return el('span', { class: `state ${/^[A-Z]+$/.test(name) ? name : ''}` }, name || '-');

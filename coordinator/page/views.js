@@ -106,7 +106,8 @@ function workerCard(worker) {
   return el('section', { class: 'worker' },
             el('h3', {}, `${worker.name} `, state(worker.state), ` ${busy} of ${slots.length} slots used`),
             el('p', { class: 'soft' }, `${worker.address || '-'}, version ${worker.version || '-'}, `,
-               `seen ${age(worker.last_seen_time)} ago`, worker.recent_failures ? `, ${worker.recent_failures} failures in the last hour` : ''),
+               `seen ${age(worker.last_seen_time)} ago`,
+               worker.recent_failures ? `, ${worker.recent_failures} failures in the last hour` : ''),
             labels(worker.labels), el('ul', { class: 'slots' }, ...slots.map(slot)),
             ...(worker.roots || []).map((root) => el('p', { class: 'soft' },
               `${root.kind}: ${count(root.free_bytes)}B free of ${count(root.size_bytes)}B`)));
