@@ -25,6 +25,7 @@ fi
 
 work=$(mktemp -d /var/tmp/cherry-helm.XXXXXX)
 trap finish EXIT
+cgroups() { find /sys/fs/cgroup -depth -type d -path "*/${work##*/}*"; }
 finish() {
   local code=$?
   set +e
@@ -37,7 +38,8 @@ finish() {
   exec 2> /dev/null  # Bash tells of each child.
   kill -KILL -1 && wait  # All of this process namespace but this shell.
   awk -v work="$work" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount --lazy
-  find /sys/fs/cgroup -depth -type d -path '*/cherry-helm*' -exec rmdir {} +
+  local until=$((SECONDS + 10))
+  until [ -z "$(cgroups)" ] || [ $SECONDS -ge $until ]; do cgroups | xargs -r rmdir; done  # Empty when all are reaped.
   rm -rf --one-file-system "$work"
   exit $((code != 0 ? code : ${failed:-0}))
 }

@@ -36,6 +36,7 @@ fi
 
 work=$(mktemp -d /var/tmp/cherry-slurm.XXXXXX)
 trap finish EXIT
+cgroups() { find /sys/fs/cgroup -depth -type d -path '*slurm*_node[12]*'; }
 finish() {
   local code=$?
   set +e
@@ -44,7 +45,8 @@ finish() {
   fi
   exec 2> /dev/null  # Bash tells of each child.
   kill -KILL -1 && wait  # All of this process namespace but this shell.
-  find /sys/fs/cgroup -depth -type d -path '*slurm*_node[12]*' -exec rmdir {} +
+  local until=$((SECONDS + 10))
+  until [ -z "$(cgroups)" ] || [ $SECONDS -ge $until ]; do cgroups | xargs -r rmdir; done  # Empty when all are reaped.
   umount /etc/hosts
   rm -rf "$work"
   exit $((code != 0 ? code : ${failed:-0}))

@@ -132,7 +132,7 @@ def config(work: pathlib.Path, pod: str, manifest: dict[str, Any]) -> dict[str, 
         },
         "mounts": mounts(work, pod, spec, container),
         "linux": {
-            "cgroupsPath": f"/cherry-helm/{pod}",
+            "cgroupsPath": f"/{work.name}/{pod}",
             "namespaces": namespaces,
             "resources": resources,
             "seccomp": seccomp(),
