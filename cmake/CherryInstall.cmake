@@ -47,7 +47,7 @@ foreach(component ${components})
           RENAME cherry-${component} COMPONENT ${component})
 endforeach()
 foreach(component coordinator worker)
-  # CPack installs with DESTDIR and the prefix /usr; these three places are Debian's, wherever the prefix is.
+  # CPack installs with DESTDIR and the prefix /usr; the absolute places are Debian's, wherever the prefix is.
   install(FILES ${debian}/cherry-${component}.service DESTINATION /lib/systemd/system COMPONENT ${component})
   install(FILES ${debian}/${component}.conf DESTINATION /etc/cherry COMPONENT ${component})
   install(FILES ${debian}/cherry.sysusers DESTINATION lib/sysusers.d RENAME cherry-${component}.conf
