@@ -131,7 +131,7 @@ absl::StatusOr<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& 
 }
 
 absl::string_view UnpackedName(absl::string_view path) {
-  return absl::ConsumeSuffix(&path, ".gz") || absl::ConsumeSuffix(&path, ".zst") ? path : path;
+  return absl::StripSuffix(absl::StripSuffix(path, ".gz"), ".zst");
 }
 
 absl::StatusOr<std::string> ReadAll(ByteSource* source, int64_t most) {

@@ -43,7 +43,7 @@ std::string TokenizerConfig(const Tokenizer& tokenizer, int64_t max_length) {
                {"clean_up_tokenization_spaces", false},
                {"model_max_length", max_length}};
   if (FindRoleTokens(tokenizer).ok()) {
-    json["chat_template"] = kChatTemplate;
+    json["chat_template"] = std::string(kChatTemplate);
   }
   return json.dump(2) + "\n";
 }
