@@ -114,6 +114,7 @@ docker() {
       # Stands for the service `network`: nothing but a loopback.
       unshare --net bash -c 'ip link set lo up; exec sleep infinity' &
       NETWORK=$!
+      disown   # its end is no news
       until [ "$(cat "/proc/$NETWORK/comm")" = sleep ]; do read -rt 0.1 <> <(:) || true; done
       up coordinator && up worker ;;
     compose\ run\ --rm\ *)
