@@ -1,4 +1,4 @@
-# The worker with its trainer, and the command line. Targets: `cpu` (the default), and `cuda`, 4.5 GB larger.
+# The worker with its trainer, and the command line. Targets: `cpu` (the default), and `cuda`, which is 3.8 GB larger.
 # Context: the root of the repository; docs/containers.md tells how it is used.
 #
 # Pin the base in a build of your own, `--build-arg BASE=docker.io/library/debian@sha256:...`: what the tag stands for
