@@ -42,7 +42,7 @@ found() {
 check 'objects keep what they promise' kept ''
 check 'also with everything switched on' kept "$everything"
 check 'and with little' kept "$little"
-check 'root would be found' found runAsUser s/10001/0/
+check 'root would be found' found runAsUser s/880/0/
 check 'a writable image too' found readOnlyRootFilesystem 's/readOnlyRootFilesystem: true/readOnlyRootFilesystem: false/'
 check 'a key that all may read' found 'all users' 's/defaultMode: 0440/defaultMode: 0444/'
 check 'too little time for a checkpoint' found 'after --grace=170s' 's/--grace=150s/--grace=170s/'

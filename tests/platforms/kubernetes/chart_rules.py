@@ -15,7 +15,7 @@ from typing import Any, Iterator
 import yaml
 
 Json = dict[str, Any]
-POD_SAFETY = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+POD_SAFETY = {"runAsNonRoot": True, "runAsUser": 880, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER_SAFETY = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,

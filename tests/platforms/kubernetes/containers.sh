@@ -46,7 +46,7 @@ process() { runc state "$1" | sed -nE 's/^ *"pid": ([0-9]+),/\1/p'; }
 is_user() {
   local status
   status=$(awk '/^(Uid|CapEff|NoNewPrivs|Seccomp):/ {printf "%s ", $2}' "/proc/$(process "$1")/status")
-  has '^10001 0000000000000000 1 2 $' "$status"
+  has '^880 0000000000000000 1 2 $' "$status"
 }
 own_certificate() {
   local seen
@@ -79,7 +79,7 @@ as_me get workers
 check "the coordinator's probes answer" probe 10.88.0.10:7071
 check "a worker's too" probe 10.88.0.20:7072
 for pod in $pods; do
-  check "$pod runs as user 10001, without capabilities, under seccomp" is_user $pod
+  check "$pod runs as user 880, without capabilities, under seccomp" is_user $pod
   check 'and cannot write to its image' cannot_write $pod
 done
 check 'a worker sees its own certificate alone' own_certificate cherry-cpu-1

@@ -9,7 +9,7 @@ root_of() {
     mkdir -p "$1/usr/$link"
     ln -sfn "usr/$link" "$1/$link"
   done
-  echo 'cherry:x:10001:10001::/var/lib/cherry:/usr/sbin/nologin' > "$1/etc/passwd"
+  echo 'cherry:x:880:880::/var/lib/cherry:/usr/sbin/nologin' > "$1/etc/passwd"
   for program in "${@:2}"; do
     cp -L "$program" "$1/usr/bin/"
     while read -r library; do
