@@ -11,6 +11,10 @@
 
 namespace cherry {
 
+inline constexpr char kEmbeddingName[] = "model.embed_tokens.weight";
+inline constexpr char kFinalNormName[] = "model.norm.weight";
+inline constexpr char kHeadName[] = "lm_head.weight";
+
 // "model.layers.3.mlp.up_proj.weight"
 std::string LayerName(int64_t layer, absl::string_view part);
 

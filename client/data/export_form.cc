@@ -165,15 +165,13 @@ absl::Status FoldVisit(const Visit& visit, int64_t place, const ModelShape& shap
 }
 
 absl::Status FoldModel(const ModelShape& shape, Folded* folded) {
-  constexpr char kEmbedding[] = "model.embed_tokens.weight", kNorm[] = "model.norm.weight",
-                 kHead[] = "lm_head.weight";
-  RETURN_IF_ERROR(folded->Copy(kEmbedding, kEmbedding));
+  RETURN_IF_ERROR(folded->Copy(kEmbeddingName, kEmbeddingName));
   int64_t place = 0;
   for (const Visit& visit : VisitsOf(shape)) {
     RETURN_IF_ERROR(FoldVisit(visit, place++, shape, folded));
   }
-  RETURN_IF_ERROR(folded->Copy(kNorm, kNorm));
-  return shape.tied_embeddings ? absl::OkStatus() : folded->Copy(kHead, kHead);
+  RETURN_IF_ERROR(folded->Copy(kFinalNormName, kFinalNormName));
+  return shape.tied_embeddings ? absl::OkStatus() : folded->Copy(kHeadName, kHeadName);
 }
 
 // Loops have nothing that does not fold into plain layers.

@@ -21,6 +21,7 @@
 #include "common/hf_config.h"
 #include "common/ids.h"
 #include "common/manifest.h"
+#include "common/parameter_layout.h"
 #include "common/parameter_names.h"
 #include "common/safetensors.h"
 #include "common/status.h"
@@ -32,52 +33,10 @@ namespace {
 
 constexpr char kIndexFile[] = "model.safetensors.index.json";
 constexpr char kGenerationFile[] = "generation_config.json";
-constexpr char kHeadName[] = "lm_head.weight";
 
 absl::Status Incomplete(const std::string& path, absl::string_view what, absl::string_view remedy) {
   return Error(absl::StatusCode::kInvalidArgument, "MODEL_INCOMPLETE", "DIR", absl::StrCat(path, ": ", what),
                remedy);
-}
-
-struct ExpectedTensor {
-  std::string name;
-  std::vector<int64_t> shape;
-};
-
-// Those of a plain model, in the order in which Cherry keeps them.
-std::vector<ExpectedTensor> ExpectedTensors(const ModelShape& shape) {
-  const int64_t q = shape.query_dim(), kv = shape.kv_heads * shape.head_dim();
-  std::vector<ExpectedTensor> tensors = {{"model.embed_tokens.weight", {shape.vocab, shape.dim}}};
-  for (int64_t layer = 0; layer < shape.layers; ++layer) {
-    const auto add = [&](absl::string_view part, std::vector<int64_t> size) {
-      tensors.push_back({LayerName(layer, part), std::move(size)});
-    };
-    const auto attention = [&](const char* part, int64_t out, int64_t in, bool bias) {
-      add(part, {out, in});
-      if (bias) {
-        tensors.push_back({BiasName(layer, part), {out}});
-      }
-    };
-    const bool qkv = shape.attention_bias != v1::ModelConfig::NONE;
-    add("input_layernorm", {shape.dim});
-    attention("self_attn.q_proj", q, shape.dim, qkv);
-    attention("self_attn.k_proj", kv, shape.dim, qkv);
-    attention("self_attn.v_proj", kv, shape.dim, qkv);
-    attention("self_attn.o_proj", shape.dim, q, shape.attention_bias == v1::ModelConfig::ALL);
-    if (shape.qk_norm) {
-      add("self_attn.q_norm", {shape.head_dim()});
-      add("self_attn.k_norm", {shape.head_dim()});
-    }
-    add("post_attention_layernorm", {shape.dim});
-    add("mlp.gate_proj", {shape.ffn_dim, shape.dim});
-    add("mlp.up_proj", {shape.ffn_dim, shape.dim});
-    add("mlp.down_proj", {shape.dim, shape.ffn_dim});
-  }
-  tensors.push_back({"model.norm.weight", {shape.dim}});
-  if (!shape.tied_embeddings) {
-    tensors.push_back({kHeadName, {shape.vocab, shape.dim}});
-  }
-  return tensors;
 }
 
 // A directory's weights, in one file or in several that an index names.
@@ -162,7 +121,7 @@ absl::StatusOr<ForeignWeights> ForeignWeights::Open(const std::string& directory
 absl::StatusOr<std::vector<TensorBytes>> ForeignWeights::Take(const ModelShape& shape) const {
   std::vector<TensorBytes> taken;
   std::set<std::string> known;
-  for (const ExpectedTensor& expected : ExpectedTensors(shape)) {
+  for (const ParameterSpec& expected : TransformerParameters(shape)) {
     const auto found = tensors_.find(expected.name);
     if (found == tensors_.end()) {
       return Incomplete(directory_, absl::StrCat("tensor ", expected.name, " is missing"),

@@ -16,18 +16,9 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "common/parameter_layout.h"
 
 namespace cherry::trainer {
-
-// What a parameter is before it has a place in memory.
-struct ParameterSpec {
-  std::string name;
-  std::vector<int64_t> shape;
-  bool decay = true;      // Takes part in weight decay (matrices do, norms do not).
-  double init_std = 0.0;  // Normal(0, init_std); 0 means `constant`.
-  float constant = 1.0F;
-  bool trained = true;  // By gradients.
-};
 
 struct NamedParameter {
   std::string name;     // As Hugging Face names it.

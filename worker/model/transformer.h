@@ -153,9 +153,6 @@ class Transformer final : public LanguageModel {
   bool keep_ffn_inputs_ = false;
 };
 
-// The parameters of a shape in the order of Parameters::list(), `prefix` before each name.
-std::vector<ParameterSpec> TransformerParameters(const ModelShape& shape, const std::string& prefix = "");
-
 }  // namespace cherry::trainer
 
 #endif  // CHERRY_WORKER_MODEL_TRANSFORMER_H_
