@@ -49,9 +49,9 @@ is_user() {
   has '^880 0000000000000000 1 2 $' "$status"
 }
 own_certificate() {
-  local seen
-  seen=/proc/$(process "$1")/root/etc/cherry
-  [ "$(find "$seen/" -type f | wc -l)" = 3 ] && openssl x509 -in "$seen/tls/tls.crt" -noout -subject | grep "CN = $1"
+  local pod_root
+  pod_root=/proc/$(process "$1")/root
+  [ "$(find "$pod_root/etc/cherry/" -type f | wc -l)" = 3 ] && openssl x509 -in "$pod_root/etc/cherry/tls/tls.crt" -noout -subject | grep "CN = $1"
 }
 
 root_of "$image" "$CHERRY_BIN/cherry-coordinator" "$CHERRY_BIN/cherry-worker" "$CHERRY_BIN/cherry-trainer" \
