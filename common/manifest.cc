@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/file.h"
 #include "common/hash.h"
+#include "common/proto_json.h"
 #include "common/status.h"
 #include "google/protobuf/util/json_util.h"
 #include "nlohmann/json.hpp"
@@ -91,11 +92,8 @@ absl::Status ReadSpec(const Json& json, v1::JobSpec* spec) {
 }
 
 Json SpecToJson(const v1::JobSpec& spec) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  const auto status = google::protobuf::util::MessageToJsonString(spec, &text, options);
-  return status.ok() ? Json::parse(text, nullptr, /*allow_exceptions=*/false) : Json::object();
+  const absl::StatusOr<std::string> text = MessageToJson(spec);
+  return text.ok() ? Json::parse(*text, nullptr, /*allow_exceptions=*/false) : Json::object();
 }
 
 absl::Status CheckFile(const std::string& directory, const ManifestEntry& entry) {

@@ -1,4 +1,5 @@
-// The parameters of a model before they have a place in memory: what a checkpoint of it holds. Pure, thread-safe.
+// The parameters of a model before they have a place in memory: what a checkpoint of it holds. Pure,
+// thread-safe.
 #ifndef CHERRY_COMMON_PARAMETER_LAYOUT_H_
 #define CHERRY_COMMON_PARAMETER_LAYOUT_H_
 

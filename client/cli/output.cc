@@ -12,8 +12,8 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/yaml_text.h"
 #include "common/ids.h"
+#include "common/proto_json.h"
 #include "common/status.h"
-#include "google/protobuf/util/json_util.h"
 
 namespace cherry::client {
 namespace {
@@ -22,13 +22,7 @@ using Json = nlohmann::ordered_json;
 using google::protobuf::Message;
 
 absl::StatusOr<Json> ToTree(const Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
-  if (!status.ok()) {
-    return absl::InternalError(absl::StrCat("cannot print ", message.GetTypeName(), ": ", status.ToString()));
-  }
+  ASSIGN_OR_RETURN(const std::string text, MessageToJson(message));
   return Json::parse(text);
 }
 

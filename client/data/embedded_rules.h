@@ -1,4 +1,4 @@
-// The files of client/data/rules, as the build put them into the program (rules.cmake). Thread-safe.
+// The files of client/data/rules, as the build put them into the program. Thread-safe.
 #ifndef CHERRY_CLIENT_DATA_EMBEDDED_RULES_H_
 #define CHERRY_CLIENT_DATA_EMBEDDED_RULES_H_
 

@@ -1,7 +1,5 @@
 #include "coordinator/api/page_queries.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <chrono>
 #include <functional>
 #include <future>
@@ -15,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/proto_json.h"
 #include "common/status.h"
 #include "coordinator/api/reads.h"
 
@@ -120,13 +119,7 @@ absl::StatusOr<Reply> Ask(const Asked& asked, std::function<absl::StatusOr<Reply
 }
 
 absl::StatusOr<std::string> Print(const Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
-  if (!status.ok()) {
-    return absl::InternalError(absl::StrCat("cannot print ", message.GetTypeName(), ": ", status.ToString()));
-  }
+  ASSIGN_OR_RETURN(std::string text, MessageToJson(message));
   if (text.size() > kMostReply) {
     return Error(absl::StatusCode::kResourceExhausted, "REPLY_TOO_LARGE", "page_size",
                  absl::StrCat("the reply has ", text.size(), " bytes, more than ", kMostReply),

@@ -29,6 +29,14 @@ ENGLISH = "the quick brown fox reads documents because 1024 models don't learn I
 EMOJI = ["😀", "👩‍👩‍👧", "🇰🇷", "🏳️‍🌈", "✅", "한글", "é", "Å", "ﬁ", "①", "\u200b", "\ufeff", "½", "\u00a0", "İ"]
 
 
+class Report:
+    failed = 0
+
+    def check(self, what, good):
+        self.failed += not good
+        print(f"{'ok  ' if good else 'FAIL'} {what}")
+
+
 def lines(count, seed=0):
     """Korean, English, emoji and Unicode that is in no normal form, every line another."""
     draw = random.Random(seed)

@@ -17,6 +17,7 @@ from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Q
 from transformers.utils import logging
 
 import foreign
+from foreign import Report
 
 BOUND = 1e-5
 LLAMA3_ROPE = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -37,14 +38,6 @@ MODELS = {
     "qwen2-tied": (Qwen2ForCausalLM, Qwen2Config, {"num_key_value_heads": 4, "tie_word_embeddings": True}, "qwen2", {}),
     "qwen3": (Qwen3ForCausalLM, Qwen3Config, {"num_key_value_heads": 2, "head_dim": 24}, "qwen2", {}),
 }
-
-
-class Report:
-    failed = 0
-
-    def check(self, what, good):
-        self.failed += not good
-        print(f"{'ok  ' if good else 'FAIL'} {what}")
 
 
 def make(name, directory):

@@ -11,6 +11,7 @@ import tempfile
 import numpy
 
 import foreign
+from foreign import Report
 
 RESPONSE = 8  # The bit of a label; see common/token_labels.h.
 TURNS = [
@@ -19,14 +20,6 @@ TURNS = [
     [("system", "Be brief."), ("user", "hi"), ("assistant", "hello\n\nthere")],
     [("user", "no answer yet")],
 ]
-
-
-class Report:
-    failed = 0
-
-    def check(self, what, good):
-        self.failed += not good
-        print(f"{'ok  ' if good else 'FAIL'} {what}")
 
 
 def prepare(cherry, home, name, tokenizer, documents):
