@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Asks a Prometheus for everything that the boards show and the rules compute.
 
-  queries.py data URL SINCE        every panel's query and every rule has had a value since SINCE (seconds of the epoch)
-  queries.py firing URL ALERT...   waits until each of them fires
-  queries.py silent URL ALERT...   waits until none of them does
+  queries.py data URL SINCE            every panel's query and every rule has had a value since SINCE (seconds of the epoch)
+  queries.py seen URL SINCE SERIES...  waits until each of them has had one
+  queries.py firing URL ALERT...       waits until each of them fires
+  queries.py silent URL ALERT...       waits until none of them does
 """
 
 import glob
@@ -61,6 +62,16 @@ def check_data(url, since):
     return failed
 
 
+def wait_to_see(url, since, names):
+    end = time.monotonic() + DEADLINE
+    while missing := [name for name in names if not has_value(url, name, since)]:
+        if time.monotonic() > end:
+            print(f"no value: {', '.join(missing)}")
+            break
+        time.sleep(0.5)
+    return len(missing)
+
+
 def wait_for(url, names, fire):
     end = time.monotonic() + DEADLINE
     while True:
@@ -76,7 +87,13 @@ def wait_for(url, names, fire):
 
 def main():
     mode, url, *rest = sys.argv[1:]
-    sys.exit((check_data(url, float(rest[0])) if mode == "data" else wait_for(url, rest, mode == "firing")) > 0)
+    if mode == "data":
+        wrong = check_data(url, float(rest[0]))
+    elif mode == "seen":
+        wrong = wait_to_see(url, float(rest[0]), rest[1:])
+    else:
+        wrong = wait_for(url, rest, mode == "firing")
+    sys.exit(wrong > 0)
 
 
 if __name__ == "__main__":

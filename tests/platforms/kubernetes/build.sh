@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the etcd and the API server that tests/platforms/apiserver.sh runs, from the Go module proxy into
-# ${CHERRY_CACHE:-~/.cache/cherry}/k8s/bin. What is there already is not built again. Five minutes on two quiet cores.
-# Usage: build.sh
+# Builds Kubernetes from the Go module proxy into ${CHERRY_CACHE:-~/.cache/cherry}/k8s/bin: the API server that
+# tests/platforms/apiserver.sh runs (five minutes on two quiet cores), and with "node" all that node.sh runs (a quarter of an
+# hour, 6 GB). What is there already is not built again. Usage: build.sh [node]
 set -euo pipefail
-etcd=v3.7.3 kubernetes=v1.36.3
+etcd=v3.7.3 kubernetes=v1.36.3 containerd=v2.4.2
 cache=${CHERRY_CACHE:-$HOME/.cache/cherry}/k8s
 bin=$cache/bin
 mkdir -p "$bin" "$cache/go"
@@ -64,3 +64,10 @@ find_go
 export PATH
 build etcd $etcd bash -euo pipefail -c etcd_server
 build kube-apiserver $kubernetes bash -euo pipefail -c "kube kube-apiserver"
+[ "${1:-}" = node ] || exit 0
+for name in kube-controller-manager kube-scheduler kubelet kube-proxy; do
+  build $name $kubernetes bash -euo pipefail -c "kube $name"
+done
+for name in containerd containerd-shim-runc-v2 ctr; do
+  build $name $containerd go install -ldflags '-s -w' github.com/containerd/containerd/v2/cmd/$name@$containerd
+done
