@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -24,6 +23,7 @@
 #include "client/data/staging.h"
 #include "client/data/tokenizer_facts.h"
 #include "client/tokenizer/tokenizer_cc.h"
+#include "common/cpus.h"
 #include "common/file.h"
 #include "common/hash.h"
 #include "common/status.h"
@@ -47,8 +47,7 @@ class Preparation {
  public:
   Preparation(const PrepareOptions& options, Staging* staging, Progress* progress)
       : options_(options), staging_(*staging), progress_(*progress) {
-    threads_ = options.threads > 0 ? options.threads
-                                   : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    threads_ = options.threads > 0 ? options.threads : AvailableCpus();
     manifest_.code_version = kVersion;
     manifest_.dataset.set_name(options.name);
     manifest_.valid_share = options.valid_share;

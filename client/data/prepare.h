@@ -34,7 +34,7 @@ struct PrepareOptions {
   std::vector<std::string> rules = {"ko", "en"};
   std::string control;       // See ParseControl; every split is changed.
   int64_t control_seed = 1;  // Not negative.
-  int threads = 0;           // 0: every core this process may use.
+  int threads = 0;           // 0: every CPU this process may use.
   bool force = false;
 };
 

@@ -27,32 +27,13 @@ finish() {
 source "$here/../checks.sh"
 page=$root/docs/kubernetes.md
 source "$here/lib-documented.sh"
+source "$here/kubernetes/control-plane.sh"
 export PATH=$cache/bin:$PATH KUBECONFIG=$work/kubeconfig
 export HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$work/helm
 cd "$work"
 ln -s "$root/deploy" deploy
 chart=deploy/helm/cherry
 
-start_api() {
-  mkdir -p "$work/pki"
-  ip link set lo up
-  openssl genrsa -out "$work/pki/accounts.key" 2048 2> "$work/openssl.log"
-  echo 'everything,admin,admin,system:masters' > "$work/pki/tokens"
-  cat > "$KUBECONFIG" << YAML
-apiVersion: v1
-kind: Config
-clusters: [{name: here, cluster: {server: "https://127.0.0.1:6443", certificate-authority: $work/pki/apiserver.crt}}]
-users: [{name: all, user: {token: everything}}]
-contexts: [{name: here, context: {cluster: here, user: all}}]
-current-context: here
-YAML
-  etcd --data-dir "$work/etcd" --log-level error > "$work/etcd.log" 2>&1 &
-  kube-apiserver --etcd-servers http://127.0.0.1:2379 --bind-address 127.0.0.1 --advertise-address 127.0.0.1 \
-    --endpoint-reconciler-type none --cert-dir "$work/pki" --token-auth-file "$work/pki/tokens" --authorization-mode RBAC \
-    --service-cluster-ip-range 10.96.0.0/16 --service-account-issuer https://kubernetes.default.svc \
-    --disable-admission-plugins ServiceAccount --service-account-key-file "$work/pki/accounts.key" \
-    --service-account-signing-key-file "$work/pki/accounts.key" > "$work/kube-apiserver.log" 2>&1 &
-}
 # What the page types, but for what waits for pods: there is no node.
 unwaited() {
   local command=${commands[next]:-}
@@ -83,7 +64,7 @@ wrong_value() {
 }
 secret_names() { kubectl --namespace ml get secrets --output name | grep -c -- '-tls$'; }
 
-start_api
+start_api --disable-admission-plugins ServiceAccount  # There is no controller to make accounts.
 must 'the API is ready' within 120 kubectl get --raw /readyz
 check 'it takes the definitions of Certificates and ServiceMonitors' kubectl apply --server-side --filename "$cache/crds"
 check 'and knows them' kubectl wait --for condition=Established --timeout 60s --filename "$cache/crds"

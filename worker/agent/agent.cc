@@ -84,7 +84,9 @@ absl::Status Agent::Prepare() {
   if (killed > 0) {
     LogWarning(absl::StrCat("killed ", killed, " processes that a former worker left behind"));
   }
-  ASSIGN_OR_RETURN(slots_, PlanSlots(FindResources(), options_.slots));
+  const HostResources resources = FindResources();
+  ASSIGN_OR_RETURN(slots_, PlanSlots(resources, options_.slots));
+  most_threads_ = MostThreads(resources, static_cast<int>(slots_.size()));
   ASSIGN_OR_RETURN(metrics_, Metrics::Create(options_.metrics_address, slots_));
   if (!options_.tls_cert.empty()) {
     ASSIGN_OR_RETURN(const absl::Time expiry, CertificateExpiry(options_.tls_cert));
@@ -122,6 +124,7 @@ SupervisorConfig Agent::MakeSupervisorConfig() const {
   config.address = options_.address;
   config.code_version = kVersion;
   config.slots = slots_;
+  config.most_threads = most_threads_;
   config.grace = options_.grace;
   config.offline_cap = options_.offline_cap;
   config.process_state = [](int64_t pid) {

@@ -64,6 +64,7 @@ class Agent final : private RankEvents, private StreamEvents {
   Mailbox mailbox_;
   int lock_fd_ = -1;
   std::vector<v1::Slot> slots_;
+  int most_threads_ = 0;
   // In the order in which they are made; the last goes first.
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<RankRecords> records_;

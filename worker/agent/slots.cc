@@ -1,11 +1,12 @@
 #include "worker/agent/slots.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "common/cpus.h"
 #include "common/status.h"
 #include "worker/agent/nvml.h"
 
@@ -14,28 +15,17 @@ namespace {
 
 constexpr int kMaxSlots = 1024;
 
-std::vector<int> AllowedCores() {
-  std::vector<int> cores;
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
-    for (int core = 0; core < CPU_SETSIZE; ++core) {
-      if (CPU_ISSET(core, &set)) {
-        cores.push_back(core);
-      }
-    }
-  }
-  if (cores.empty()) {
-    cores.push_back(0);
-  }
-  return cores;
-}
-
 }  // namespace
 
 HostResources FindResources() {
   HostResources host;
   host.cores = AllowedCores();
+  const ContainerLimits limits = FindContainerLimits();
+  host.cpu_limit = limits.cpus;
   host.memory_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  if (limits.memory_bytes > 0) {
+    host.memory_bytes = std::min(host.memory_bytes, limits.memory_bytes);
+  }
   host.gpus = FindGpus();
   return host;
 }
@@ -68,6 +58,11 @@ absl::StatusOr<std::vector<v1::Slot>> PlanSlots(const HostResources& host, int c
     plan.push_back(std::move(slot));
   }
   return plan;
+}
+
+int MostThreads(const HostResources& host, int slots) {
+  return host.cpu_limit > 0 ? std::max(1, host.cpu_limit / std::max(1, slots))
+                            : std::numeric_limits<int>::max();
 }
 
 }  // namespace cherry::worker

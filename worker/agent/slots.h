@@ -18,8 +18,9 @@ struct Gpu {
 };
 
 struct HostResources {
-  std::vector<int> cores;  // That this process may use.
-  int64_t memory_bytes = 0;
+  std::vector<int> cores;    // That this process may use.
+  int cpu_limit = 0;         // Of its container, in CPUs; 0: none.
+  int64_t memory_bytes = 0;  // At most its container's limit.
   std::vector<Gpu> gpus;
 };
 
@@ -30,6 +31,10 @@ HostResources FindResources();
 // one; more are shares of the CPU alone. Every slot has at least one core, so more slots than cores share
 // them. Memory is per slot. OUT_OF_RANGE names --slots. Pure, thread-safe.
 absl::StatusOr<std::vector<v1::Slot>> PlanSlots(const HostResources& host, int count);
+
+// No rank gets more threads than this: a slot's share of the CPU limit, at least one. More of them than the
+// limit lets run would wait for each other's turn within every operation. Pure, thread-safe.
+int MostThreads(const HostResources& host, int slots);
 
 }  // namespace cherry::worker
 

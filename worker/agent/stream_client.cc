@@ -19,8 +19,11 @@ namespace cherry::worker {
 namespace {
 
 constexpr int kKeepaliveMs = 20000;
+// A coordinator that has moved is to be found within a lease (10 s) of its start: from a connection that
+// nobody acknowledges any more, or from dialling an address whose host is gone, which else takes 20 s.
+constexpr int kKeepaliveTimeoutMs = 4000;  // The socket's too, for unacknowledged bytes (TCP_USER_TIMEOUT).
+constexpr int kConnectTimeoutMs = 3000;
 constexpr int kMostMessageBytes = 64 << 20;
-constexpr int kKeepaliveTimeoutMs = 10000;
 constexpr int64_t kMaxSecretBytes = 1 << 20;
 
 std::chrono::nanoseconds Chrono(absl::Duration duration) { return absl::ToChronoNanoseconds(duration); }
@@ -42,6 +45,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial(const StreamConfig& config) 
   // Each session dials anew: the waiting between them is ours, not gRPC's.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);  // Its name means something else.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   arguments.SetMaxReceiveMessageSize(kMostMessageBytes);

@@ -33,7 +33,7 @@ struct StreamConfig {
   std::string tls_key;
   std::string tls_ca;
   absl::Duration backoff_base = absl::Milliseconds(200);
-  absl::Duration backoff_cap = absl::Seconds(5);
+  absl::Duration backoff_cap = absl::Seconds(3);
   absl::Duration registration_timeout = absl::Seconds(20);
 };
 

@@ -101,7 +101,7 @@ void Supervisor::StartRank(Attempt* attempt, Rank* rank, absl::Time now) {
   start.set_rank(rank->placement.rank());
   start.set_data_root(config_.data_root);
   start.set_checkpoint_root(config_.checkpoint_root);
-  start.set_threads(std::max(1, slot.cores_size()));
+  start.set_threads(std::clamp(slot.cores_size(), 1, config_.most_threads));
   *start.mutable_cores() = slot.cores();
   *start.mutable_slot() = slot;
   start.set_collective_address(config_.address);

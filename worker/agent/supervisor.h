@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -62,6 +63,7 @@ struct SupervisorConfig {
   std::string address;          // Collective interface.
   std::string code_version;
   std::vector<v1::Slot> slots;
+  int most_threads = std::numeric_limits<int>::max();  // Of a rank; else as many as its slot has cores.
   DeadlineLimits limits;
   absl::Duration grace = absl::Seconds(25);  // For a checkpoint on shutdown.
   absl::Duration offline_cap = absl::Hours(1);

@@ -1,7 +1,6 @@
 #include "worker/trainer/generate.h"
 
 #include <ATen/ATen.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/cpus.h"
 #include "common/file.h"
 #include "common/frame.h"
 #include "common/hf_config.h"
@@ -213,9 +213,7 @@ absl::StatusOr<v1::GenerateDone> Decoder::Run() {
 absl::StatusOr<v1::GenerateDone> Generate(int in, int out) {
   v1::GenerateRequest request;
   RETURN_IF_ERROR(Annotate(ReadFrame(in, &request), "reading the request"));
-  cpu_set_t cores;
-  const int available = sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
-  SetUpThreads(request.threads() > 0 ? request.threads() : available);
+  SetUpThreads(request.threads() > 0 ? request.threads() : AvailableCpus());
   ASSIGN_OR_RETURN(const std::unique_ptr<LanguageModel> model, LoadModel(request));
   std::unique_ptr<Drafter> drafter;
   if (request.draft_tokens() > 0) {

@@ -25,7 +25,7 @@ _OPTIONS: list[tuple[str, int]] = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),  # The one retry loop is below: it keeps the deadline and the request id.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),  # How long connecting may take: TCP, TLS and HTTP/2 are four ways.
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.keepalive_time_ms", 330_000),  # Servers answer more than a ping in five minutes with GOAWAY.
     ("grpc.max_receive_message_length", 64 << 20),

@@ -17,6 +17,7 @@
 #include "common/file.h"
 #include "common/rpc_status.h"
 #include "common/status.h"
+#include "tests/relay.h"
 #include "tests/test_directory.h"
 
 namespace cherry::client {
@@ -192,6 +193,14 @@ TEST(GrpcClient, ComesThroughARestartOfTheCoordinator) {
   std::thread restart([&server] { server.Start(server.port_); });
   EXPECT_TRUE(client->SubmitJob({}).ok());
   restart.join();
+}
+
+TEST(GrpcClient, ReachesACoordinatorThatIsFarAway) {
+  FakeServer server;
+  const Relay network(server.port_, absl::Milliseconds(700));
+  ClientOptions options = server.Options();
+  options.address = "127.0.0.1:" + std::to_string(network.port());
+  EXPECT_TRUE(Connect(options)->SubmitJob({}).ok());
 }
 
 TEST(GrpcClient, ReadsAllPages) {

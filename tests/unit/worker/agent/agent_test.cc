@@ -10,9 +10,11 @@
 #include <thread>
 
 #include "absl/strings/numbers.h"
+#include "absl/time/clock.h"
 #include "common/file.h"
 #include "common/status.h"
 #include "fake_gateway.h"
+#include "tests/relay.h"
 #include "tests/test_directory.h"
 #include "worker/agent/proc.h"
 
@@ -117,6 +119,21 @@ TEST_F(AgentTest, RegistersFirstWithWhatItIs) {
   EXPECT_EQ(first.roots(0).id(), "/data");
   EXPECT_EQ(first.api_major(), 1);
   EXPECT_TRUE(gateway_.Await([](const Messages& all) { return all.back().has_heartbeat(); }));
+}
+
+TEST_F(AgentTest, ComesBackWithinItsLeaseFromAnAddressWhoseHostIsGone) {
+  Relay network(gateway_.port());
+  network.SetSilent(true);
+  options_.coordinator.port = network.port();
+  auto agent = Agent::Create(options_);
+  ASSERT_TRUE(agent.ok()) << agent.status();
+  agent_ = *std::move(agent);
+  loop_ = std::thread([this] { agent_->Run(); });
+  ASSERT_TRUE(network.AwaitConnections(1));
+  network.SetSilent(false);
+  const absl::Time back = absl::Now();
+  ASSERT_TRUE(gateway_.Await([](const Messages& all) { return !all.empty(); }));
+  EXPECT_LT(absl::Now() - back, absl::Seconds(10));
 }
 
 TEST_F(AgentTest, RunsAJobToItsEnd) {

@@ -78,6 +78,15 @@ TEST(SlotsTest, OneSlotForEachGpuUnlessMoreAreAskedFor) {
   EXPECT_EQ(PlanSlots(Host(4, 0), 0)->size(), 1u);
 }
 
+TEST(SlotsTest, RanksShareTheThreadsThatAContainerMayUse) {
+  HostResources host = Host(8, 0);
+  EXPECT_GE(MostThreads(host, 2), 8);
+  host.cpu_limit = 5;
+  EXPECT_EQ(MostThreads(host, 1), 5);
+  EXPECT_EQ(MostThreads(host, 2), 2);
+  EXPECT_EQ(MostThreads(host, 8), 1);
+}
+
 TEST(SlotsTest, RefusesANegativeCountNamingTheFlag) {
   EXPECT_EQ(InfoOf(PlanSlots(Host(2, 0), -1).status()).field(), "--slots");
 }

@@ -18,8 +18,9 @@ class SupervisorTest : public ::testing::Test {
  protected:
   SupervisorTest() { Make(); }
 
-  void Make() {
+  void Make(int most_threads = 64) {
     SupervisorConfig config;
+    config.most_threads = most_threads;
     config.worker_name = "w0";
     config.data_root = "/data";
     config.checkpoint_root = "/checkpoints";
@@ -28,7 +29,8 @@ class SupervisorTest : public ::testing::Test {
       v1::Slot slot;
       slot.set_index(i);
       slot.set_device(v1::Resources::CPU);
-      slot.add_cores(i);
+      slot.add_cores(2 * i);
+      slot.add_cores(2 * i + 1);
       config.slots.push_back(slot);
     }
     config.process_state = [this](int64_t pid) { return states_.count(pid) != 0 ? states_[pid] : 'S'; };
@@ -106,11 +108,18 @@ TEST_F(SupervisorTest, StartsEachRankWithItsSlotAndRoots) {
   ASSERT_EQ(host_.started.size(), 2u);
   EXPECT_EQ(host_.started[1].first, a1_);
   EXPECT_EQ(host_.started[1].second.rank(), 1);
-  EXPECT_EQ(host_.started[1].second.threads(), 1);
-  EXPECT_THAT(host_.started[1].second.cores(), ElementsAre(1));
+  EXPECT_EQ(host_.started[1].second.threads(), 2);
+  EXPECT_THAT(host_.started[1].second.cores(), ElementsAre(2, 3));
   EXPECT_EQ(host_.started[1].second.data_root(), "/data");
   EXPECT_EQ(host_.started[1].second.collective_address(), "127.0.0.1");
   EXPECT_EQ(observer_.slots[0], "a-name");
+}
+
+TEST_F(SupervisorTest, ARankGetsNoMoreThreadsThanItsContainerLetsRun) {
+  Make(1);
+  supervisor_->OnStart(StartOf("a", 1), now_);
+  EXPECT_EQ(host_.started[0].second.threads(), 1);
+  EXPECT_THAT(host_.started[0].second.cores(), ElementsAre(0, 1));
 }
 
 TEST_F(SupervisorTest, RepeatedStartHasNoEffectAlsoAfterTheEnd) {
