@@ -110,11 +110,11 @@ class GpuRope : public torch::autograd::Function<GpuRope> {
 at::Tensor RopeFrequencies(int64_t head_dim, double theta, const v1::RopeScaling& scaling) {
   const at::Tensor exponent =
       at::arange(0, head_dim, 2, at::TensorOptions().dtype(at::kFloat)) / static_cast<double>(head_dim);
-  const at::Tensor plain = at::reciprocal(at::pow(theta, exponent));
-  const at::Tensor stretched = plain / scaling.factor();
+  at::Tensor plain = at::reciprocal(at::pow(theta, exponent));
   if (scaling.type() == v1::RopeScaling::DEFAULT) {
     return plain;
   }
+  at::Tensor stretched = plain / scaling.factor();
   if (scaling.type() == v1::RopeScaling::LINEAR) {
     return stretched;
   }
