@@ -36,7 +36,7 @@ void TightenCpus(const std::string& quota, const std::string& period, int64_t* c
   int64_t used = 0;
   int64_t all = 0;
   if (absl::SimpleAtoi(quota, &used) && absl::SimpleAtoi(period, &all) && used > 0 && all > 0) {
-    Tighten((used + all - 1) / all, cpus);
+    Tighten(used / all + (used % all != 0 ? 1 : 0), cpus);
   }
 }
 

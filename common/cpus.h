@@ -21,10 +21,10 @@ struct ContainerLimits {
 // Of this process.
 ContainerLimits FindContainerLimits();
 
-// The tightest limits of a process's groups and of those above them, for the content of /proc/PID/cgroup,
-// beneath the usual mount points (version 2: cpu.max, memory.max; version 1: cpu.cfs_*,
-// memory.limit_in_bytes). In a container without a name space of its own the path is the host's, but the
-// mount is the container's: its top counts too.
+// The tightest limits of a process's groups and of those above them, for the content of /proc/PID/cgroup.
+// Version 2 (cpu.max, memory.max) is looked for in `mount_root`, version 1 (cpu.cfs_*, memory.limit_in_bytes)
+// in its folders cpu and memory; mounted elsewhere, they do not count. In a container without a name space of
+// its own the path is the host's, but the mount is the container's: its top counts too.
 ContainerLimits ReadContainerLimits(absl::string_view cgroups, const std::string& mount_root);
 
 // The cores that the calling thread may run on, at least one.

@@ -1,7 +1,7 @@
 // A network between two programs of a test: passes on TCP connections to a port of this machine, later, or
 // never.
 //
-// Thread-safe.
+// Thread-safe. Both sides have to read what they are sent.
 #ifndef CHERRY_TESTS_RELAY_H_
 #define CHERRY_TESTS_RELAY_H_
 
@@ -11,14 +11,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <list>
 #include <mutex>
 #include <string>
 #include <thread>
-#include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -74,9 +78,18 @@ class Relay {
   }
 
   void Accept() {
-    pollfd events[] = {{listener_, POLLIN, 0}, {stop_, POLLIN, 0}};
-    while (poll(events, 2, -1) >= 0 && events[1].revents == 0) {
+    while (true) {
+      pollfd events[] = {{listener_, POLLIN, 0}, {stop_, POLLIN, 0}};
+      if (poll(events, 2, -1) < 0 && errno == EINTR) {
+        continue;
+      }
+      if (events[1].revents != 0) {
+        return;
+      }
       const int near = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      if (near < 0) {
+        continue;
+      }
       const std::lock_guard<std::mutex> lock(mutex_);
       ++accepted_;
       changed_.notify_all();
@@ -91,37 +104,50 @@ class Relay {
     poll(&event, 1, -1);
   }
 
+  static bool Send(int to, absl::string_view bytes) {
+    return send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+  }
+
+  // Until one side hangs up; what was answered before still arrives.
   void Pass(int near) {
-    const int far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = Loopback(target_);
     struct Answer {
       absl::Time due;
       std::string bytes;
     };
     std::deque<Answer> answers;
-    bool open = connect(far, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-    while (open) {
-      pollfd events[] = {{near, POLLIN, 0}, {far, POLLIN, 0}, {stop_, POLLIN, 0}};
-      const auto wait = answers.empty() ? absl::Minutes(1) : answers.front().due - absl::Now();
-      poll(events, 3,
-           static_cast<int>(
-               std::max<int64_t>(0, absl::ToInt64Milliseconds(absl::Ceil(wait, absl::Milliseconds(1))))));
-      char buffer[65536];
+    char buffer[65536];
+    const int far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = Loopback(target_);
+    bool far_open = connect(far, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    while (far_open || !answers.empty()) {
+      // A negative descriptor is not looked at.
+      pollfd events[] = {{near, POLLIN, 0}, {far_open ? far : -1, POLLIN, 0}, {stop_, POLLIN, 0}};
+      const absl::Duration wait = answers.empty() ? absl::Minutes(1) : answers.front().due - absl::Now();
+      poll(events, 3, std::max(0, static_cast<int>(absl::ToInt64Milliseconds(wait)) + 1));
+      if (events[2].revents != 0) {
+        break;
+      }
       if (events[0].revents != 0) {
         const ssize_t size = read(near, buffer, sizeof(buffer));
-        open = size > 0 && write(far, buffer, static_cast<size_t>(size)) == size;
+        if (size <= 0 || (far_open && !Send(far, {buffer, static_cast<size_t>(size)}))) {
+          break;
+        }
       }
-      if (open && events[1].revents != 0) {
+      if (events[1].revents != 0) {
         const ssize_t size = read(far, buffer, sizeof(buffer));
-        open = size > 0;
-        answers.push_back(
-            {absl::Now() + latency_, std::string(buffer, open ? static_cast<size_t>(size) : 0)});
+        far_open = size > 0;
+        if (far_open) {
+          answers.push_back({absl::Now() + latency_, std::string(buffer, static_cast<size_t>(size))});
+        }
       }
       while (!answers.empty() && answers.front().due <= absl::Now()) {
-        (void)!write(near, answers.front().bytes.data(), answers.front().bytes.size());
+        if (!Send(near, answers.front().bytes)) {
+          answers.clear();
+          far_open = false;
+          break;
+        }
         answers.pop_front();
       }
-      open = open && events[2].revents == 0;
     }
     close(far);
   }

@@ -28,9 +28,9 @@ constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
 constexpr absl::Duration kLongestPause = absl::Seconds(2);
 constexpr absl::Duration kSlice = absl::Milliseconds(50);
 constexpr int kMaxMessageBytes = 64 << 20;
+// TCP, TLS and HTTP/2 take three round trips.
+constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 // gRPC servers answer more than one ping in five minutes with GOAWAY unless told otherwise.
-// TCP, TLS and HTTP/2 need four ways through the network.
-constexpr int kConnectTimeoutMs = 5000;
 constexpr int kKeepaliveMs = 330'000;
 
 using Stub = v1::Cherry::Stub;
@@ -330,7 +330,10 @@ absl::StatusOr<std::unique_ptr<Client>> NewClient(const ClientOptions& options) 
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);  // Its name means something else.
+  // How long connecting may take, whatever its name. Less than a call, which then knows that nobody answered.
+  arguments.SetInt(
+      GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+      static_cast<int>(absl::ToInt64Milliseconds(std::min(kConnectTimeout, options.timeout / 2))));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);

@@ -13,7 +13,7 @@ if [ "${1:-}" != inside ]; then
   [ "$(id -u)" = 0 ] || fail 'not root' 'run it as root: it makes namespaces'
   [ -x "$CHERRY_BIN/cherry-worker" ] || fail "no programs in $CHERRY_BIN" 'run ./tests/run.sh, or give CHERRY_BIN'
   install() {
-    if ! command -v runc curl > /dev/null || [ ! -e /usr/share/containers/seccomp.json ] || ! /usr/bin/python3 -c 'import yaml'; then
+    if ! hash runc curl 2> /dev/null || [ ! -e /usr/share/containers/seccomp.json ] || ! /usr/bin/python3 -c 'import yaml'; then
       apt-get install -y --no-install-recommends runc curl golang-github-containers-common python3-yaml
     fi
   }

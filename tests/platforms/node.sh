@@ -13,7 +13,7 @@ if [ "${1:-}" != inside ]; then
   [ "$(id -u)" = 0 ] || fail 'not root' 'run it as root: it makes namespaces'
   [ -x "$CHERRY_BIN/cherry-worker" ] || fail "no programs in $CHERRY_BIN" 'run ./tests/run.sh, or give CHERRY_BIN'
   install() {
-    if ! command -v runc dnsmasq iptables conntrack > /dev/null || [ ! -x /usr/lib/cni/bridge ]; then
+    if ! hash runc dnsmasq iptables conntrack 2> /dev/null || [ ! -x /usr/lib/cni/bridge ]; then
       apt-get install -y --no-install-recommends runc containernetworking-plugins dnsmasq-base iptables conntrack
     fi
   }
@@ -26,6 +26,8 @@ fi
 
 work=$(mktemp -d /var/tmp/cherry-node.XXXXXX)
 trap finish EXIT
+# What containerd made: the file system of control groups is the machine's.
+cgroups() { find /sys/fs/cgroup -mindepth 2 -depth -type d -newer "$work" -path '*/k8s.io*'; }
 finish() {
   local code=$?
   set +e
@@ -37,7 +39,8 @@ finish() {
   exec 2> /dev/null  # Bash tells of each child.
   kill -KILL -1 && wait  # All of this process namespace but this shell.
   awk -v work="$work" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount --lazy
-  find /sys/fs/cgroup -depth -type d -path '*/k8s.io*' | xargs -r rmdir
+  local until=$((SECONDS + 10))
+  until [ -z "$(cgroups)" ] || [ $SECONDS -ge $until ]; do cgroups | xargs -r rmdir; done  # Empty when all are reaped.
   rm -rf --one-file-system "$work"
   exit $((code != 0 ? code : ${failed:-0}))
 }
@@ -68,9 +71,12 @@ attempts() { [ "$(as_me describe job "$1" | grep -cE '^ +[0-9]+ +(ENDED|RUNNING|
 preempted() { as_me describe job "$1" | grep -E '^ +1 +ENDED +preempted'; }
 saved() { as_me get checkpoints "$1" | grep COMMITTED; }
 field() { kubectl --namespace ml get pod "$1" --output "jsonpath={.$2}"; }
-another_pod() { [ "$(field "$1" metadata.uid)" != "$2" ]; }
+another_pod() {
+  local uid
+  uid=$(field "$1" metadata.uid) && [ -n "$uid" ] && [ "$uid" != "$2" ]
+}
 ready() { kubectl --namespace ml wait --for condition=Ready --timeout 120s "pod/$1"; }
-gone() { ! kubectl --namespace ml get pod "$1"; }
+gone() { [ -z "$(kubectl --namespace ml get pod "$1" --ignore-not-found --output name || echo unknown)" ]; }
 restarted() { [ "$(field "$1" 'status.containerStatuses[0].restartCount')" -ge 1 ]; }
 of_the_group() { [ "$(stat -c '%g %A' "$work/volumes/$1")" = '880 drwxrwsr-x' ]; }
 evict() {
@@ -137,9 +143,10 @@ check 'in one attempt' attempts across 1
 
 as_me submit /srv/cherry/moved.yaml
 must 'another job trains' within 120 at_step moved 5
-pkill -STOP cherry-coordina
+pkill -STOP cherry-coordina  # As pkill knows it.
 check 'a coordinator that hangs is started again' within 180 restarted cherry-coordinator-0
-check 'and its job goes on' within 120 job_is moved RUNNING
+must 'and has its workers again' within 120 workers READY 2
+check 'and its job goes on' within 120 at_step moved $(($(step_of moved) + 1))
 check 'in the same attempt' attempts moved 1
 pod=$(field cherry-cpu-1 metadata.uid)
 check 'a drain may evict a worker' evict cherry-cpu-1

@@ -5,6 +5,7 @@ import datetime
 import os
 import pathlib
 import re
+import socket
 import struct
 import tempfile
 import threading
@@ -163,6 +164,10 @@ class Submitting(unittest.TestCase):
     def test_nobody_there_is_unreachable_within_the_timeout(self):
         with cherry.Client("127.0.0.1:1", timeout=0.5) as nobody, self.assertRaises(cherry.Unreachable):
             nobody.server()
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # Takes connections, as an address whose host is gone.
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            with cherry.Client(address, timeout=1) as nobody, self.assertRaises(cherry.Unreachable):
+                nobody.server()
         with self.assertRaises(cherry.InvalidRequest):
             cherry.Client("example.org:7070")
 

@@ -20,7 +20,8 @@ namespace {
 
 constexpr int kKeepaliveMs = 20000;
 // A coordinator that has moved is to be found within a lease (10 s) of its start: from a connection that
-// nobody acknowledges any more, or from dialling an address whose host is gone, which else takes 20 s.
+// nobody acknowledges any more, or from dialling an address whose host is gone, which else takes 20 s. TCP,
+// TLS and HTTP/2 take three round trips: a worker may be as far away as a second.
 constexpr int kKeepaliveTimeoutMs = 4000;  // The socket's too, for unacknowledged bytes (TCP_USER_TIMEOUT).
 constexpr int kConnectTimeoutMs = 3000;
 constexpr int kMostMessageBytes = 64 << 20;

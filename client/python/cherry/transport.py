@@ -21,11 +21,11 @@ Response = TypeVar("Response", bound=Message)
 API_VERSION = "1"
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+_CONNECT_TIMEOUT = 5.0  # Seconds: TCP, TLS and HTTP/2 take three round trips.
 _OPTIONS: list[tuple[str, int]] = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),  # The one retry loop is below: it keeps the deadline and the request id.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 5000),  # How long connecting may take: TCP, TLS and HTTP/2 are four ways.
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.keepalive_time_ms", 330_000),  # Servers answer more than a ping in five minutes with GOAWAY.
     ("grpc.max_receive_message_length", 64 << 20),
@@ -94,18 +94,21 @@ def _read(path: str, flag: str) -> bytes:
 
 
 def _channel(options: Options) -> grpc.Channel:
+    # How long connecting may take, whatever its name. Less than a call, which then knows that nobody answered.
+    connect = min(_CONNECT_TIMEOUT, options.timeout / 2)
+    arguments = [*_OPTIONS, ("grpc.min_reconnect_backoff_ms", int(1000 * connect))]
     given = [options.tls_cert, options.tls_key, options.tls_ca]
     if not any(given):
         if not _is_loopback(options.coordinator):
             raise errors.InvalidRequest(f"coordinator: {options.coordinator} is not on this machine", reason="TLS_REQUIRED",
                                         field="coordinator", remedy="give tls_cert, tls_key and tls_ca")
-        return grpc.insecure_channel(options.coordinator, _OPTIONS)
+        return grpc.insecure_channel(options.coordinator, arguments)
     if options.tls_cert is None or options.tls_key is None or options.tls_ca is None:
         raise errors.InvalidRequest("tls_cert, tls_key and tls_ca go together", reason="TLS_INCOMPLETE", field="tls_cert",
                                     remedy="give all three")
     credentials = grpc.ssl_channel_credentials(_read(options.tls_ca, "tls_ca"), _read(options.tls_key, "tls_key"),
                                                _read(options.tls_cert, "tls_cert"))
-    return grpc.secure_channel(options.coordinator, credentials, _OPTIONS)
+    return grpc.secure_channel(options.coordinator, credentials, arguments)
 
 
 class Transport:

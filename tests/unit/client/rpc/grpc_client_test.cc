@@ -195,6 +195,16 @@ TEST(GrpcClient, ComesThroughARestartOfTheCoordinator) {
   restart.join();
 }
 
+TEST(GrpcClient, SaysThatNobodyAnsweredAtAnAddressWhoseHostIsGone) {
+  Relay network(1);
+  network.SetSilent(true);
+  ClientOptions options;
+  options.address = "127.0.0.1:" + std::to_string(network.port());
+  options.timeout = absl::Seconds(1);
+  const absl::Status status = Connect(options)->SubmitJob({}).status();
+  EXPECT_EQ(InfoOf(status).reason(), "COORDINATOR_UNREACHABLE") << status;
+}
+
 TEST(GrpcClient, ReachesACoordinatorThatIsFarAway) {
   FakeServer server;
   const Relay network(server.port_, absl::Milliseconds(700));
