@@ -26,8 +26,9 @@ fi
 
 work=$(mktemp -d /var/tmp/cherry-node.XXXXXX)
 trap finish EXIT
-# What containerd made: the file system of control groups is the machine's.
-cgroups() { find /sys/fs/cgroup -mindepth 2 -depth -type d -newer "$work" -path '*/k8s.io*'; }
+touch "$work/begun"
+# What containerd has made since: the file system of control groups is the machine's.
+cgroups() { find /sys/fs/cgroup -mindepth 2 -depth -type d -newer "$work/begun" -path '*/k8s.io*'; }
 finish() {
   local code=$?
   set +e
