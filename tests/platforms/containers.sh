@@ -4,21 +4,24 @@ source "$(dirname "$0")/lib.sh"
 
 usage() {
   cat <<'END'
-usage: tests/platforms/run.sh containers [--no-cuda]
+usage: tests/platforms/run.sh containers [--no-cuda] [--save FOLDER]
 
 Runs the commands of docs/containers.md, with buildah instead of `docker build` and runc instead of `docker compose`: no
 engine is needed. The base image is a bare Debian made by debootstrap. What runc is told comes out of the images and of
 deploy/docker/compose.yaml. Needs root, debootstrap, buildah, runc, docker-compose, python3-yaml, and 15 GB (5 GB without
 CUDA). The commands and their output are left in build/platforms/containers.txt.
 
-  --no-cuda  leave the image with CUDA out
+  --no-cuda      leave the image with CUDA out
+  --save FOLDER  put the images without CUDA there, for CHERRY_IMAGES=FOLDER tests/platforms/run.sh node
 END
 }
 
 CUDA=1
-for argument in "$@"; do
-  case $argument in
-    --no-cuda) CUDA=0 ;;
+SAVE=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --no-cuda) CUDA=0; shift ;;
+    --save) SAVE=$(realpath -m "${2:?--save: give a folder}"); shift 2 ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -254,6 +257,18 @@ down() {
   DID='both stopped within their grace; the volume is kept'
 }
 
+save_images() {
+  local name
+  LOG=$STORE/save.log
+  mkdir -p "$SAVE"
+  for name in cherry-coordinator cherry-worker; do
+    rm -f "$SAVE/$name.tar"
+    buildah push --quiet "localhost/$name:0.1.0" "docker-archive:$SAVE/$name.tar:docker.io/library/$name:0.1.0" >> "$LOG" 2>&1 ||
+      fail "$name cannot be saved" "read the log"
+  done
+  DID=$SAVE
+}
+
 cleanup() {
   local name
   cd /
@@ -271,6 +286,7 @@ trap 'exit 130' INT TERM
 phase 'tools' check_tools
 phase 'base image' import_base
 phase 'images' build_images
+if [ -n "$SAVE" ]; then phase 'saved' save_images; fi
 phase 'cluster' start_cluster
 phase 'a killed rank' kill_a_rank
 phase 'stop, resume' stop_and_resume

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # deploy/helm/cherry on a Kubernetes of one node (scheduler, controllers, kubelet, containerd): all of docs/kubernetes.md
-# Needs root. Builds Kubernetes the first time. Usage: node.sh; CHERRY_BIN: the programs, default build/release/bin
+# Needs root. Builds Kubernetes the first time. Usage: node.sh; CHERRY_BIN: the programs, default build/release/bin;
+# CHERRY_IMAGES: a folder with the images that `run.sh containers --save FOLDER` made, to run these
 # shellcheck disable=SC1091,SC2034,SC2154,SC2086,SC2016,SC2317
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=${here%/tests/platforms}
 export CHERRY_BIN=${CHERRY_BIN:-$root/build/release/bin}
 cache=${CHERRY_CACHE:-$HOME/.cache/cherry}/k8s
+if [ -n "${CHERRY_IMAGES:-}" ]; then CHERRY_IMAGES=$(realpath "$CHERRY_IMAGES") && export CHERRY_IMAGES; fi
 
 if [ "${1:-}" != inside ]; then
   source "$here/../lib.sh"

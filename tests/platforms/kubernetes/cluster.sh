@@ -79,10 +79,17 @@ JSON
     ctr --address "$work/containerd.sock" --namespace k8s.io images import -
   rm -rf "$folder"
 }
-# What a registry would hold: the programs and what they link.
+# What a registry would hold: the images of deploy/docker that CHERRY_IMAGES has, else the programs and what they link.
 images() {
+  local name
   root_of "$work/pause" /usr/bin/sleep
   image localhost/pause:1 "$work/pause"
+  if [ -n "${CHERRY_IMAGES:-}" ]; then
+    for name in cherry-coordinator cherry-worker; do
+      ctr --address "$work/containerd.sock" --namespace k8s.io images import "$CHERRY_IMAGES/$name.tar"
+    done
+    return
+  fi
   root_of "$work/coordinator" "$CHERRY_BIN/cherry-coordinator" "$CHERRY_BIN/cherry"
   image docker.io/library/cherry-coordinator:0.1.0 "$work/coordinator"
   root_of "$work/worker" "$CHERRY_BIN/cherry-worker" "$CHERRY_BIN/cherry-trainer" "$CHERRY_BIN/cherry" /usr/bin/sleep
