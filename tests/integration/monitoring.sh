@@ -40,7 +40,7 @@ start_coordinator() {
 }
 # start_worker NAME METRICS_PORT
 start_worker() {
-  cherry-worker --name "$1" --slots 1 --address 127.0.0.1 --metrics-address "127.0.0.1:$2" $(tls "$1") > "$work/$1.log" 2>&1 &
+  on_core "${1#w}" cherry-worker --name "$1" --slots 1 --address 127.0.0.1 --metrics-address "127.0.0.1:$2" $(tls "$1") > "$work/$1.log" 2>&1 &
   pid[$1]=$!
 }
 # start_prometheus NAME PORT EXTRA_LABELS: the shipped files with these targets, and minutes become seconds.

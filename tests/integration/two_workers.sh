@@ -26,12 +26,12 @@ tls() { printf '%s\n' --tls-cert "$work/$1.pem" --tls-key "$work/$1.key" --tls-c
 as_kim() { cherry $(tls kim) "$@"; }
 
 start() {
-  local name
+  local n
   cherry-coordinator --listen "127.0.0.1:$port" --metrics-address none $(tls coordinator) > "$work/coordinator.log" 2>&1 &
   pids+=($!)
-  for name in w0 w1; do
-    cherry-worker --name $name --slots 1 --address 127.0.0.1 --metrics-address 127.0.0.1:0 $(tls $name) \
-      > "$work/$name.log" 2>&1 &
+  for n in 0 1; do
+    on_core $n cherry-worker --name w$n --slots 1 --address 127.0.0.1 --metrics-address 127.0.0.1:0 $(tls w$n) \
+      > "$work/w$n.log" 2>&1 &
     pids+=($!)
   done
 }
@@ -63,7 +63,7 @@ check 'without a certificate nobody gets in' bash -c "! cherry --tls-ca '$work/c
 check 'a submitter may not cordon' has 'ROLE_MISSING|role' "$(as_kim worker cordon w0 2>&1)"
 
 # Stopped, a rank says nothing and its peer waits for it in a collective.
-job hung 60
+job hung 500  # Long enough to be met on any machine.
 check 'another job is taken' as_kim submit "$work/hung.yaml"
 timeout 60 cherry $(tls kim) watch hung > "$work/watch.log" 2>&1 &
 watch=$!
