@@ -2,7 +2,7 @@
 """Asks a Prometheus for everything that the boards show and the rules compute.
 
   queries.py data URL SINCE            every panel's query and every rule has had a value since SINCE (seconds of the epoch)
-  queries.py seen URL SINCE SERIES...  waits until each of them has had one
+  queries.py seen URL SINCE PATTERN    waits until each of those that the pattern is found in has had one
   queries.py firing URL ALERT...       waits until each of them fires
   queries.py silent URL ALERT...       waits until none of them does
 """
@@ -62,9 +62,10 @@ def check_data(url, since):
     return failed
 
 
-def wait_to_see(url, since, names):
+def wait_to_see(url, since, pattern):
     end = time.monotonic() + DEADLINE
-    while missing := [name for name in names if not has_value(url, name, since)]:
+    wanted = [expression for _, expression in [*panels(), *rules(url)] if re.search(pattern, expression)]
+    while missing := [expression for expression in wanted if not has_value(url, expression, since)]:
         if time.monotonic() > end:
             print(f"no value: {', '.join(missing)}")
             break
@@ -90,7 +91,7 @@ def main():
     if mode == "data":
         wrong = check_data(url, float(rest[0]))
     elif mode == "seen":
-        wrong = wait_to_see(url, float(rest[0]), rest[1:])
+        wrong = wait_to_see(url, float(rest[0]), rest[1])
     else:
         wrong = wait_for(url, rest, mode == "firing")
     sys.exit(wrong > 0)
