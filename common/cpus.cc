@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -40,11 +41,9 @@ void TightenCpus(const std::string& quota, const std::string& period, int64_t* c
   }
 }
 
-struct Found {
+int64_t CpuLimit(const std::vector<std::string>& folders) {
   int64_t cpus = 0;
-  int64_t memory_bytes = 0;
-
-  void Read(const std::string& folder) {
+  for (const std::string& folder : folders) {
     const std::vector<std::string> max = Words(folder + "/cpu.max");
     if (max.size() == 2) {
       TightenCpus(max[0], max[1], &cpus);
@@ -54,48 +53,55 @@ struct Found {
     if (quota.size() == 1 && period.size() == 1) {
       TightenCpus(quota[0], period[0], &cpus);
     }
+  }
+  return cpus;
+}
+
+int64_t MemoryLimit(const std::vector<std::string>& folders) {
+  int64_t bytes = 0;
+  for (const std::string& folder : folders) {
     for (const char* const name : {"/memory.max", "/memory.limit_in_bytes"}) {
-      const std::vector<std::string> bytes = Words(folder + name);
+      const std::vector<std::string> words = Words(folder + name);
       int64_t limit = 0;
-      if (bytes.size() == 1 && absl::SimpleAtoi(bytes[0], &limit)) {
-        Tighten(limit, &memory_bytes);
+      if (words.size() == 1 && absl::SimpleAtoi(words[0], &limit)) {
+        Tighten(limit, &bytes);
       }
     }
   }
-
-  // `path` and all above it, as far as the mount's top.
-  void ReadUpwards(const std::string& mount, std::string path) {
-    while (!path.empty() && path != "/") {
-      Read(mount + path);
-      path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-    }
-    Read(mount);
-  }
-};
+  return bytes;
+}
 
 }  // namespace
 
-ContainerLimits ReadContainerLimits(absl::string_view cgroups, const std::string& mount_root) {
-  Found found;
+std::vector<std::string> ControlGroupFolders(absl::string_view cgroups, absl::string_view controller,
+                                             const std::string& mount_root) {
+  std::vector<std::string> folders;
   for (const absl::string_view line : absl::StrSplit(cgroups, '\n')) {
     // "0::/path" is version 2, "4:cpu,cpuacct:/path" version 1.
     const std::vector<std::string> parts = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (parts.size() != 3) {
       continue;
     }
-    if (parts[1].empty()) {
-      found.ReadUpwards(mount_root, parts[2]);
+    const std::vector<absl::string_view> controllers = absl::StrSplit(parts[1], ',');
+    const bool unified = parts[1].empty();
+    if (!unified && !absl::c_linear_search(controllers, controller)) {
       continue;
     }
-    for (const absl::string_view controller : absl::StrSplit(parts[1], ',')) {
-      if (controller == "cpu" || controller == "memory") {
-        found.ReadUpwards(absl::StrCat(mount_root, "/", controller), parts[2]);
-      }
+    const std::string mount = unified ? mount_root : absl::StrCat(mount_root, "/", controller);
+    for (std::string path = parts[2]; path.rfind('/') != std::string::npos && path.size() > 1;
+         path.resize(path.rfind('/'))) {
+      folders.push_back(mount + path);
     }
+    folders.push_back(mount);
   }
+  return folders;
+}
+
+ContainerLimits ReadContainerLimits(absl::string_view cgroups, const std::string& mount_root) {
   ContainerLimits limits;
-  limits.cpus = static_cast<int>(std::min<int64_t>(found.cpus, std::numeric_limits<int>::max()));
-  limits.memory_bytes = found.memory_bytes;
+  limits.cpus = static_cast<int>(std::min<int64_t>(CpuLimit(ControlGroupFolders(cgroups, "cpu", mount_root)),
+                                                   std::numeric_limits<int>::max()));
+  limits.memory_bytes = MemoryLimit(ControlGroupFolders(cgroups, "memory", mount_root));
   return limits;
 }
 

@@ -21,10 +21,16 @@ struct ContainerLimits {
 // Of this process.
 ContainerLimits FindContainerLimits();
 
-// The tightest limits of a process's groups and of those above them, for the content of /proc/PID/cgroup.
-// Version 2 (cpu.max, memory.max) is looked for in `mount_root`, version 1 (cpu.cfs_*, memory.limit_in_bytes)
-// in its folders cpu and memory; mounted elsewhere, they do not count. In a container without a name space of
-// its own the path is the host's, but the mount is the container's: its top counts too.
+// For the content of /proc/PID/cgroup, the folders of the process's groups that have `controller` ("cpu",
+// "memory"), each followed by those above it, as far as the mount's top. Version 2 is mounted at
+// `mount_root`, version 1 in its folder of the controller's name; mounted elsewhere, they are not found. In a
+// container without a name space of its own the path is the host's, but the mount is the container's: not
+// every folder exists.
+std::vector<std::string> ControlGroupFolders(absl::string_view cgroups, absl::string_view controller,
+                                             const std::string& mount_root);
+
+// The tightest limits in these folders (version 2: cpu.max, memory.max; version 1: cpu.cfs_*,
+// memory.limit_in_bytes).
 ContainerLimits ReadContainerLimits(absl::string_view cgroups, const std::string& mount_root);
 
 // The cores that the calling thread may run on, at least one.

@@ -1,12 +1,10 @@
 #include "worker/agent/oom_evidence.h"
 
 #include <utility>
-#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/cpus.h"
 #include "common/file.h"
 
 namespace cherry::worker {
@@ -29,25 +27,12 @@ int64_t ParseOomKills(absl::string_view text) {
 }
 
 std::string OomCounterFile(absl::string_view cgroups, const std::string& mount_root) {
-  std::vector<std::string> candidates;
-  for (const absl::string_view line : absl::StrSplit(cgroups, '\n')) {
-    // "0::/path" is version 2, "4:memory:/path" version 1.
-    const std::vector<absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(':', 2));
-    if (parts.size() != 3) {
-      continue;
-    }
-    if (parts[0] == "0" && parts[1].empty()) {
-      candidates.push_back(absl::StrCat(mount_root, parts[2], "/memory.events"));
-    } else if (parts[1] == "memory") {
-      candidates.push_back(absl::StrCat(mount_root, "/memory", parts[2], "/memory.oom_control"));
-      // In a container the path is the host's, but the mount is the container's own.
-      candidates.push_back(absl::StrCat(mount_root, "/memory/memory.oom_control"));
-    }
-  }
-  for (const std::string& candidate : candidates) {
-    const auto text = ReadFile(candidate, kMaxBytes);
-    if (text.ok() && ParseOomKills(*text) >= 0) {
-      return candidate;
+  for (const std::string& folder : ControlGroupFolders(cgroups, "memory", mount_root)) {
+    for (const char* const name : {"/memory.events", "/memory.oom_control"}) {
+      const auto text = ReadFile(folder + name, kMaxBytes);
+      if (text.ok() && ParseOomKills(*text) >= 0) {
+        return folder + name;
+      }
     }
   }
   return "";

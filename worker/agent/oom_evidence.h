@@ -36,7 +36,7 @@ class OomEvidence {
 // The value of the line "oom_kill VALUE"; -1 without one.
 int64_t ParseOomKills(absl::string_view text);
 
-// The counter's file for the content of /proc/self/cgroup, beneath the usual mount points; "" if none exists.
+// The counter's file of the innermost group that has one (see ControlGroupFolders); "" if none has.
 std::string OomCounterFile(absl::string_view cgroups, const std::string& mount_root);
 
 }  // namespace cherry::worker

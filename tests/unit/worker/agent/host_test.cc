@@ -126,6 +126,9 @@ TEST(OomEvidenceTest, FindsTheCounterOfBothVersions) {
   ASSERT_TRUE(WriteFileAtomically(root + "/memory/c/memory.oom_control", "under_oom 0\noom_kill 1\n").ok());
   EXPECT_EQ(OomCounterFile("0::/a/b\n", root), root + "/a/b/memory.events");
   EXPECT_EQ(OomCounterFile("7:pids:/\n4:memory:/c\n", root), root + "/memory/c/memory.oom_control");
+  // In a container of version 1: the host's path, the container's mount.
+  ASSERT_TRUE(WriteFileAtomically(root + "/memory/memory.oom_control", "under_oom 0\noom_kill 2\n").ok());
+  EXPECT_EQ(OomCounterFile("4:memory:/host/pod\n", root), root + "/memory/memory.oom_control");
 }
 
 TEST(RootsTest, RootWithoutIdentityIsNamedWithTheFlag) {
