@@ -17,22 +17,8 @@ if [ "${1:-}" != inside ]; then
 fi
 
 work=$(mktemp -d /var/tmp/cherry-apiserver.XXXXXX)
-trap finish EXIT
-finish() {
-  local code=$?
-  if [ $code != 0 ] || [ "${failed:-0}" != 0 ]; then tail -n 5 "$work"/*.log | cut -c 1-250 | sed 's/^/  | /'; fi
-  rm -rf "$work"
-  exit $((code != 0 ? code : ${failed:-0}))
-}
-source "$here/../checks.sh"
-page=$root/docs/kubernetes.md
-source "$here/lib-documented.sh"
+source "$here/kubernetes/lib.sh"
 source "$here/kubernetes/control-plane.sh"
-export PATH=$cache/bin:$PATH KUBECONFIG=$work/kubeconfig
-export HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$work/helm
-cd "$work"
-ln -s "$root/deploy" deploy
-chart=deploy/helm/cherry
 
 # What the page types, but for what waits for pods: there is no node.
 unwaited() {

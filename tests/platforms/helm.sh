@@ -24,34 +24,7 @@ if [ "${1:-}" != inside ]; then
 fi
 
 work=$(mktemp -d /var/tmp/cherry-helm.XXXXXX)
-trap finish EXIT
-cgroups() { find /sys/fs/cgroup -depth -type d -path "*/${work##*/}*"; }
-finish() {
-  local code=$?
-  set +e
-  if [ $code != 0 ] || [ "${failed:-0}" != 0 ]; then
-    for log in "$work"/*.log; do
-      printf '==> %s\n' "$log"
-      grep -vE '^I[0-9]{4}' "$log" | tail -n "${CHERRY_TAIL:-6}" | cut -c 1-250
-    done | sed 's/^/  | /'
-  fi
-  exec 2> /dev/null  # Bash tells of each child.
-  kill -KILL -1 && wait  # All of this process namespace but this shell.
-  awk -v work="$work" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount --lazy
-  local until=$((SECONDS + 10))
-  until [ -z "$(cgroups)" ] || [ $SECONDS -ge $until ]; do cgroups | xargs -r rmdir; done  # Empty when all are reaped.
-  rm -rf --one-file-system "$work"
-  exit $((code != 0 ? code : ${failed:-0}))
-}
-source "$here/../checks.sh"
-page=$root/docs/kubernetes.md
-source "$here/lib-documented.sh"
 source "$here/kubernetes/lib.sh"
-export PATH=$cache/bin:$PATH HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$work/helm
-
-cd "$work"
-ln -s "$root/deploy" deploy
-chart=deploy/helm/cherry
 
 source "$here/kubernetes/chart.sh"
 source "$here/kubernetes/containers.sh"

@@ -27,36 +27,13 @@ if [ "${1:-}" != inside ]; then
 fi
 
 work=$(mktemp -d /var/tmp/cherry-node.XXXXXX)
-trap finish EXIT
-touch "$work/begun"
-# What containerd has made since: the file system of control groups is the machine's.
-cgroups() { find /sys/fs/cgroup -mindepth 2 -depth -type d -newer "$work/begun" -path '*/k8s.io*'; }
-finish() {
-  local code=$?
-  set +e
-  if [ $code != 0 ] || [ "${failed:-0}" != 0 ]; then
-    kubectl get pods,pv,pvc --all-namespaces --output wide
-    kubectl get events --all-namespaces | tail -n 15
-    tail -n "${CHERRY_TAIL:-6}" "$work"/*.log | cut -c 1-250 | sed 's/^/  | /'
-  fi
-  exec 2> /dev/null  # Bash tells of each child.
-  kill -KILL -1 && wait  # All of this process namespace but this shell.
-  awk -v work="$work" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount --lazy
-  local until=$((SECONDS + 10))
-  until [ -z "$(cgroups)" ] || [ $SECONDS -ge $until ]; do cgroups | xargs -r rmdir; done  # Empty when all are reaped.
-  rm -rf --one-file-system "$work"
-  exit $((code != 0 ? code : ${failed:-0}))
-}
-source "$here/../checks.sh"
-page=$root/docs/kubernetes.md
-source "$here/lib-documented.sh"
 source "$here/kubernetes/lib.sh"
 source "$here/kubernetes/control-plane.sh"
 source "$here/kubernetes/cluster.sh"
-export PATH=$cache/bin:$PATH KUBECONFIG=$work/kubeconfig
-export HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$work/helm
-cd "$work"
-ln -s "$root/deploy" deploy
+state() {
+  kubectl get pods,pv,pvc --all-namespaces --output wide
+  kubectl get events --all-namespaces | tail -n 15
+}
 
 # What the page types, for two cores.
 cat > small.yaml << 'YAML'
@@ -66,13 +43,6 @@ sized() {
   commands[next]+=' --values small.yaml'
   documented "$1"
 }
-workers() { [ "$(as_me get workers | grep -c " $1 ")" = "$2" ]; }
-job_is() { as_me get jobs "$1" | grep " $2 "; }
-step_of() { as_me get jobs "$1" | awk 'NR == 2 {split($5, step, "/"); print step[1] + 0}'; }
-at_step() { [ "$(step_of "$1")" -ge "$2" ]; }
-attempts() { [ "$(as_me describe job "$1" | grep -cE '^ +[0-9]+ +(ENDED|RUNNING|STARTING) ')" = "$2" ]; }
-preempted() { as_me describe job "$1" | grep -E '^ +1 +ENDED +preempted'; }
-saved() { as_me get checkpoints "$1" | grep COMMITTED; }
 field() { kubectl --namespace ml get pod "$1" --output "jsonpath={.$2}"; }
 another_pod() {
   local uid
@@ -88,23 +58,9 @@ evict() {
 JSON
 }
 kept_back() { ! evict "$1" > "$work/evicted.out" 2>&1 && grep 'disruption budget' "$work/evicted.out"; }
-job() {  # NAME STEPS
-  cat > "$work/volumes/shared/$1.yaml" << YAML
-kind: pretrain
-name: $1
-resources: {ranks: 2, ranks_per_host: 1}
-model: {preset: tiny}
-data: {train: ko/train, valid: ko/valid}
-train: {steps: $2, sequence_length: 64, global_batch_size: 8, micro_batch_size: 4}
-checkpoint: {every_steps: 100000}
-YAML
-}
-corpus() {
-  mkdir "$work/volumes/shared/corpus"
-  for i in $(seq 60); do
-    printf '문서 %d. 저장하려면 파일 메뉴를 엽니다.\nThis is sentence %d of a small text about files and menus.\n' "$i" "$i" \
-      > "$work/volumes/shared/corpus/$i.txt"
-  done
+one_thread_each() {
+  local rank
+  [ "$(for rank in $(pgrep cherry-trainer); do tr '\0' '\n' < "/proc/$rank/environ"; done | grep -cx OMP_NUM_THREADS=1)" = 2 ]
 }
 
 start_api
@@ -130,12 +86,14 @@ must 'both workers join' within 120 workers READY 2
 documented 'as_me get workers'
 check 'the file system is of the group of the pods' of_the_group shared
 
-corpus
-job across 600
-job moved 100000
+shared=$work/volumes/shared
+corpus "$shared"
+job "$shared" across 600
+job "$shared" moved 100000
 documented 'as_me data prepare' > "$work/prepare.log" 2>&1
 documented 'as_me submit'
 must 'a job trains over two pods' within 120 at_step across 20
+check 'each of its ranks with the one thread of its CPU limit' one_thread_each
 pod=$(field cherry-coordinator-0 metadata.uid)
 must "the coordinator's pod is deleted" kubectl --namespace ml delete pod cherry-coordinator-0 --wait
 must 'and there is another' within 60 another_pod cherry-coordinator-0 "$pod"
@@ -167,6 +125,6 @@ check 'a rollback brings it back' within 120 workers READY 2
 documented 'helm uninstall'
 documented 'kubectl --namespace ml get pvc'
 check 'both claims are kept' [ "$(kubectl --namespace ml get pvc --no-headers | grep -c Bound)" = 2 ]
-check 'and what is in them' test -s "$work/volumes/shared/data/.cherry-root"
+check 'and what is in them' test -s "$shared/data/.cherry-root"
 check 'every command of the page ran' [ $next = ${#commands[@]} ]
 exit "$failed"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds Kubernetes from the Go module proxy into ${CHERRY_CACHE:-~/.cache/cherry}/k8s/bin: the API server that
-# tests/platforms/apiserver.sh runs (five minutes on two quiet cores), and with "node" all that node.sh runs (a quarter of an
-# hour, 6 GB). What is there already is not built again. Usage: build.sh [node]
+# Builds Kubernetes from the Go module proxy into ${CHERRY_CACHE:-~/.cache/cherry}/k8s/bin: etcd and the API server that
+# tests/platforms/apiserver.sh runs, and with "node" all that node.sh runs: minutes, and 6 GB. What is there already is not
+# built again. Usage: build.sh [node]
 set -euo pipefail
 etcd=v3.7.3 kubernetes=v1.36.3 containerd=v2.4.2
 cache=${CHERRY_CACHE:-$HOME/.cache/cherry}/k8s

@@ -33,13 +33,6 @@ as_me() {
   runc exec cherry-client cherry --tls-cert /etc/cherry/tls/tls.crt --tls-key /etc/cherry/tls/tls.key \
     --tls-ca /etc/cherry/tls/ca.crt "$@"
 }
-workers() { [ "$(as_me get workers | grep -c " $1 ")" = "$2" ]; }
-job_is() { as_me get jobs "$1" | grep " $2 "; }
-step_of() { as_me get jobs "$1" | awk 'NR == 2 {split($5, step, "/"); print step[1] + 0}'; }
-at_step() { [ "$(step_of "$1")" -ge "$2" ]; }
-attempts() { [ "$(as_me describe job "$1" | grep -cE '^ +[0-9]+ +(ENDED|RUNNING|STARTING) ')" = "$2" ]; }
-preempted() { as_me describe job "$1" | grep -E '^ +1 +ENDED +preempted'; }
-saved() { as_me get checkpoints "$1" | grep COMMITTED; }
 probe() { curl --silent --fail --max-time 4 "http://$1/metrics" | grep '^cherry_'; }
 cannot_write() { ! runc exec "$1" /usr/bin/touch /usr/bin/new 2> "$work/touch.out" && grep 'Read-only' "$work/touch.out"; }
 process() { runc state "$1" | sed -nE 's/^ *"pid": ([0-9]+),/\1/p'; }
@@ -84,24 +77,10 @@ for pod in $pods; do
 done
 check 'a worker sees its own certificate alone' own_certificate cherry-cpu-1
 
-mkdir -p "$work/volumes/cherry-data/corpus"
-for i in $(seq 60); do
-  printf '문서 %d. 저장하려면 파일 메뉴를 엽니다.\nThis is sentence %d of a small text about files and menus.\n' "$i" "$i" \
-    > "$work/volumes/cherry-data/corpus/$i.txt"
-done
-job() {
-  cat > "$work/volumes/cherry-data/$1.yaml" <<END
-kind: pretrain
-name: $1
-resources: {ranks: 2, ranks_per_host: 1}
-model: {preset: tiny}
-data: {train: ko/train, valid: ko/valid}
-train: {steps: $2, sequence_length: 64, global_batch_size: 8, micro_batch_size: 4}
-checkpoint: {every_steps: 100000}
-END
-}
-job across 150
-job moved 100000
+shared=$work/volumes/cherry-data
+corpus "$shared"
+job "$shared" across 150
+job "$shared" moved 100000
 as_me data prepare --name ko --vocab 400 --valid-share 0.2 /srv/cherry/corpus > "$work/prepare.log" 2>&1
 as_me submit /srv/cherry/across.yaml
 must 'a job trains over two pods' within 120 at_step across 20
